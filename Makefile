@@ -1,0 +1,60 @@
+# One command each, on a machine with nothing but Python 3.11+ and make.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check --quiet
+PLAN ?= visioncore
+ARGS ?=
+DEMO := build/migrated
+# PYTHONHASHSEED: sets are never iterated for output, and a fixed seed would hide it if they were.
+unexport PYTHONHASHSEED
+
+.DEFAULT_GOAL := help
+.PHONY: help setup migrate rollback test bench fuzz clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, $$($(PYTHON) --version) found; set PYTHON=python3.12"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.migration: $(PY) pyproject.toml constraints.txt
+	@echo "setting up $(VENV) for migration (no torch)"
+	@$(PIP) install --constraint constraints.txt --editable '.[migration]'
+	@touch $@
+
+$(VENV)/.all: $(PY) pyproject.toml constraints.txt
+	@echo "setting up $(VENV), whole"
+	@$(PIP) install --constraint constraints.txt --editable '.[all]'
+	@touch $@ $(VENV)/.migration
+
+setup: $(VENV)/.all ## the whole environment
+
+migrate: $(VENV)/.migration ## migrate legacy/monolith into build/migrated, or REPO=path in place (PLAN=, ARGS=)
+ifdef REPO
+	@$(PY) -m migration apply --repo "$(REPO)" --plan "$(PLAN)" --yes $(ARGS)
+else
+	@rm -rf $(DEMO) && mkdir -p $(DEMO) && cp -R -p legacy/monolith/. $(DEMO)/
+	@$(PY) -m migration apply --repo $(DEMO) --plan "$(PLAN)" --yes $(ARGS)
+endif
+
+rollback: $(VENV)/.migration ## take the last migration of REPO=path back
+	@test -n "$(REPO)" || { echo "make rollback needs REPO=path"; exit 2; }
+	@$(PY) -m migration rollback --repo "$(REPO)" --yes $(ARGS)
+
+test: $(VENV)/.all ## linters, types, walls, the whole CPU test suite
+	$(VENV)/bin/ruff check .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
+	$(PY) -m pytest --cov --cov-report=term -n 2 $(ARGS)
+
+bench: $(VENV)/.all ## the benchmarks, into build/bench.json
+	@mkdir -p build
+	$(PY) -m pytest benchmarks --benchmark-only --benchmark-json=build/bench.json -p no:cacheprovider $(ARGS)
+
+fuzz: $(VENV)/.all ## extraction on random modules, until stopped (EXAMPLES=n for an end)
+	FUZZ_EXAMPLES=$(or $(EXAMPLES),1000000) $(PY) -m pytest tests/migration/test_extraction_property.py -x -q -p no:cacheprovider $(ARGS)
+
+clean: ## remove what the targets made
+	rm -rf build $(VENV)

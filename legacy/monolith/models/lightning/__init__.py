@@ -1,0 +1,2 @@
+from .core import PLCoreVisionModel
+from .multidataset import MultiDatasetPLCore

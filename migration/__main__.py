@@ -1,0 +1,7 @@
+"""`python -m migration`."""
+
+import sys
+
+from migration.cli import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""What codemods and gates share: sources, names, imports, references, duplicates, comments."""

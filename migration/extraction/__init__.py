@@ -1,0 +1,1 @@
+"""Taking a module apart: what goes where (`layout`), the new module's text (`target`), what is left (`remainder`)."""

@@ -1,0 +1,289 @@
+"""What goes where, decided once for all steps that take symbols out of one source, before any text is touched.
+
+A constant or function that only one target leans on goes there; otherwise (and classes always) it stays and is imported from where it stays. A target that
+imports the source back makes an eager re-export a cycle, so the source then answers for its names on demand (PEP 562);
+where the source itself needs them as it loads, what they lean on moves along instead.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from migration.analysis.source import Source
+from migration.analysis.units import Unit, units_of
+from migration.codemods import Context
+from migration.errors import BadInput, nearest
+from migration.extraction.names import MOVABLE, Scope
+from migration.plan import ExtractSymbols
+from migration.tree import Overlay
+
+
+@dataclass
+class Layout:
+    """Where the units of one source go. `home` maps unit indices of `scope` to target paths."""
+
+    source: str
+    scope: Scope
+    home: dict[int, str] = field(default_factory=dict)
+    why: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def setup(self) -> str:
+        """The small module for statements that the source ran on import, whichever of its names was asked for."""
+        folder, _, name = self.source.rpartition("/")
+        return f"{folder}/_{name.removesuffix('.py')}_setup.py".lstrip("/")
+
+    def place(self, name: str) -> str | None:
+        """The target of the definition of `name`, None where it stays."""
+        return next((self.home[u.index] for u in self.scope.binders.get(name, []) if u.index in self.home), None)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Every name that moves, with its target."""
+        return {name: target for u in self.scope.units if (target := self.home.get(u.index)) for name in sorted(u.binds)}
+
+    def moving(self, target: str) -> list[Unit]:
+        """The units that go to `target`, in the source's order."""
+        return [u for u in self.scope.units if self.home.get(u.index) == target]
+
+    def staying(self) -> list[Unit]:
+        return [u for u in self.scope.units if u.index not in self.home]
+
+    def leans(self, target: str, now_only: bool = False) -> dict[str, set[str]]:
+        """Other homes that `target` imports from, with the names; the source's own path for what stays there."""
+        found: dict[str, set[str]] = {}
+        for unit in self.moving(target):
+            for name in unit.needs_now if now_only else unit.needs:
+                provider = self.scope.provider(name, unit)
+                if provider is None or provider.sort in ("import", "guarded import", "future") or self.home.get(provider.index) == target:
+                    continue
+                home = self.place(name) or (self.source if provider.index not in self.home else self.home[provider.index])
+                if home != target:
+                    found.setdefault(home, set()).add(name)
+        return found
+
+    @property
+    def backward(self) -> set[str]:
+        """Targets that lead back to the source when imported, directly or through one another."""
+        targets = set(self.home.values())
+        leans = {t: set(self.leans(t)) for t in targets}
+        found = {t for t in targets if self.source in leans[t]}
+        while more := {t for t in targets - found if leans[t] & found}:
+            found |= more
+        return found
+
+    def mutual(self, target: str) -> set[str]:
+        """Targets that import `target` back, directly or through one another."""
+        targets = set(self.home.values())
+        leans = {t: set(self.leans(t)) & targets for t in targets}
+
+        def reach(start: str) -> set[str]:
+            seen, todo = set(), [start]
+            while todo:
+                for following in leans[todo.pop()] - seen:
+                    seen.add(following)
+                    todo.append(following)
+            return seen
+
+        return {t for t in reach(target) if t != target and target in reach(t)}
+
+
+def layout_of(tree: Overlay, source: Source, context: Context) -> Layout:
+    """The layout of everything that the plan's steps take out of `source`. Raises BadInput."""
+    scope = Scope(tuple(units_of(source)))
+    layout = Layout(source.path, scope)
+    for step in context.steps(ExtractSymbols):
+        if step.source == source.path:
+            for symbol in step.symbols:
+                _request(layout, tree, step, symbol, context.plan.file)
+    _settle(layout)
+    while widened := _needed_while_loading(layout):
+        for unit, target, why in widened:
+            layout.home[unit.index], layout.why[unit.index] = target, why
+        _settle(layout)
+    if layout.home and not source.path.endswith("__init__.py"):
+        _hoist_effects(layout)
+    _check_cycles(layout)
+    return layout
+
+
+def _request(layout: Layout, tree: Overlay, step: ExtractSymbols, symbol: str, plan: str) -> None:
+    where = f"{plan}: step {step.id!r}"
+    found = layout.scope.definitions(symbol)
+    there = tree.exists(step.target) and any(symbol in u.binds and u.sort in MOVABLE for u in units_of(tree.source(step.target)))
+    if not found:
+        if there:
+            return
+        names = [name for u in layout.scope.units if u.sort in MOVABLE for name in u.binds]
+        imported = " (it is only imported there)" if symbol in layout.scope.binders else ""
+        raise BadInput(f"{where}: field 'symbols': {symbol!r} is not defined at the top level of {step.source}{imported}{nearest(symbol, names)}")
+    if there:
+        raise BadInput(f"{where}: {symbol!r} is defined in both {step.source} and {step.target}; take one of them out by hand")
+    if len(found) > 1:
+        lines = ", ".join(str(u.lines[0]) for u in found)
+        raise BadInput(f"{where}: {symbol!r} is defined {len(found)} times in {step.source} (lines {lines}); which one is meant? Rename or remove the others")
+    layout.home[found[0].index] = step.target
+
+
+def _settle(layout: Layout) -> None:
+    """Carry along helpers that only one target leans on, what changes a moved name, and whoever shares a rebound global."""
+    changed = True
+    while changed:
+        changed = False
+        for unit in layout.scope.units:
+            if unit.index not in layout.home and (found := _follows(layout, unit)):
+                layout.home[unit.index], layout.why[unit.index] = found
+                changed = True
+        changed |= _keep_globals_together(layout)
+
+
+def _follows(layout: Layout, unit: Unit) -> tuple[str, str] | None:
+    """Where a unit that no step names goes along to, and why."""
+    scope = layout.scope
+    if unit.sort == "effect":
+        changed = _changed_names(unit)
+        homes = {layout.place(n) for n in changed}
+        others = {n for n in unit.needs if scope.definitions(n) and layout.place(n) is None}
+        if len(homes) == 1 and (target := homes.pop()) and not others:
+            return target, f"changes {', '.join(sorted(changed))}"
+        return None
+    if unit.sort not in MOVABLE or not unit.binds or any(isinstance(n, ast.ClassDef) for n in unit.nodes) or "__file__" in unit.needs or any(n.startswith("__") and n.endswith("__") for n in unit.binds):
+        return None
+    if any(len([b for b in scope.binders[n] if b.sort not in ("effect",)]) > 1 for n in unit.binds):
+        return None
+    users = [u for n in unit.binds for u in scope.users(n) if u.index != unit.index and not (u.sort == "effect" and n in _changed_names(u))]
+    homes = {layout.home.get(u.index) for u in users}
+    if len(homes) == 1 and (target := homes.pop()):
+        return target, f"only {', '.join(sorted({n for u in users for n in u.binds}))} leans on it"
+    return None
+
+
+def _changed_names(unit: Unit) -> frozenset[str]:
+    """Module-level objects that a statement changes in place: `X[k] = v`, `X += 1`, `X.append(v)`, also inside for and if."""
+    def root(node: ast.expr) -> str | None:
+        while isinstance(node, ast.Attribute | ast.Subscript):
+            node = node.value
+        return node.id if isinstance(node, ast.Name) else None
+
+    found: set[str | None] = set()
+
+    def visit(nodes: Iterable[ast.stmt]) -> None:
+        for node in nodes:
+            match node:
+                case ast.For() | ast.If() | ast.While() | ast.With():
+                    visit([*node.body, *getattr(node, "orelse", [])])
+                case ast.AugAssign(target=target):
+                    found.add(root(target))
+                case ast.Assign(targets=targets) if not any(isinstance(t, ast.Name | ast.Tuple) for t in targets):
+                    found.update(root(t) for t in targets)
+                case ast.Delete(targets=targets):
+                    found.update(root(t) for t in targets)
+                case ast.Expr(value=ast.Call(func=ast.Attribute(value=receiver))):
+                    found.add(root(receiver))
+                case _:
+                    found.add(None)
+
+    visit(unit.nodes)
+    return frozenset() if None in found else frozenset(n for n in found if n)
+
+
+def _keep_globals_together(layout: Layout) -> bool:
+    for name, sharers in layout.scope.rebound.items():
+        homes = {layout.home[u.index] for u in sharers if u.index in layout.home}
+        outside = [u for u in sharers if u.index not in layout.home]
+        if not homes or (len(homes) == 1 and not outside):
+            continue
+        stuck = [u for u in outside if u.sort not in MOVABLE]
+        if len(homes) > 1 or stuck:
+            lines = ", ".join(str(u.lines[0]) for u in sharers)
+            raise BadInput(
+                f"{layout.source}: functions rebind the module-level name {name!r} (`global {name}`), so everything that uses it (lines {lines}) "
+                "has to live in one module; move all of it to one target or none"
+            )
+        target = homes.pop()
+        for unit in outside:
+            layout.home[unit.index], layout.why[unit.index] = target, f"shares the rebound global {name}"
+        return True
+    return False
+
+
+def _needed_while_loading(layout: Layout) -> list[tuple[Unit, str, str]]:
+    """Staying definitions that must move along, because the source needs a target as it loads that would import it back."""
+    backward = layout.backward
+    urgent: dict[str, str] = {}
+    for unit in layout.staying():
+        if unit.sort == "main guard":
+            continue
+        for name in unit.needs_now:
+            provider = layout.scope.provider(name, unit)
+            if provider is not None and (target := layout.home.get(provider.index)) in backward:
+                urgent.setdefault(target or "", name)
+    for target in backward:
+        for unit in layout.moving(target):
+            if any(n in _decorators(unit) for n in layout.leans(target, now_only=True).get(layout.source, ())):
+                urgent.setdefault(target, next(iter(sorted(unit.binds))))
+    reached = {t for t in urgent}
+    while more := {t for u in reached for t in layout.leans(u) if t in backward} - reached:
+        reached |= more
+    found = []
+    for target in sorted(reached):
+        for name in sorted(layout.leans(target).get(layout.source, ())):
+            units = [u for u in layout.scope.binders[name] if u.index not in layout.home]
+            stuck = [u for u in units if u.sort not in MOVABLE]
+            if stuck:
+                raise BadInput(
+                    f"{layout.source}:{stuck[0].lines[0]}: what moves to {target} leans on {name!r}, bound by a statement that cannot move, while {layout.source} "
+                    "needs the moved names as it loads: that would be an import cycle. Name more symbols in the step, or fewer"
+                )
+            found += [(u, target, f"{layout.source} needs {target} as it loads, which leans on it") for u in units]
+    seen: set[int] = set()
+    return [f for f in found if not (f[0].index in seen or seen.add(f[0].index))]
+
+
+def _hoist_effects(layout: Layout) -> None:
+    """Statements that act on what is imported (`torch.set_float32_matmul_precision(…)`) go to the setup module, with the
+    constants they use, so that they run once and first by whichever door one comes in. Only from the top down to the first
+    one that needs more than that: their order among the others must not change.
+    """
+    for unit in layout.scope.units:
+        if unit.sort != "effect" or unit.index in layout.home:
+            continue
+        needed = _importable(layout, unit)
+        if needed is None:
+            return
+        for other in [*needed, unit]:
+            layout.home[other.index], layout.why[other.index] = layout.setup, "ran when the module was imported, whoever imported it"
+
+
+def _importable(layout: Layout, unit: Unit) -> list[Unit] | None:
+    """The constants a statement needs beside imports, or None where it needs more or depends on its module's name."""
+    constants: list[Unit] = []
+    for name in unit.needs - unit.binds:
+        provider = layout.scope.provider(name, unit)
+        if name in ("__name__", "__spec__", "globals", "locals") or (provider is not None and provider.sort in ("effect", "definition", "path", "main guard")):
+            return None
+        if provider is not None and provider.sort == "assignment":
+            home = layout.home.get(provider.index)
+            further = _importable(layout, provider)
+            if further is None or home not in (None, layout.setup) or len(layout.scope.binders[name]) > 1:
+                return None
+            constants += [*further, provider]
+    return constants
+
+
+def _decorators(unit: Unit) -> set[str]:
+    return {n.id for node in unit.nodes for d in getattr(node, "decorator_list", []) for n in ast.walk(d) if isinstance(n, ast.Name)}
+
+
+def _check_cycles(layout: Layout) -> None:
+    """Targets that need each other as they load cannot both come first."""
+    for target in sorted(set(layout.home.values())):
+        for other, names in sorted(layout.leans(target, now_only=True).items()):
+            if other in layout.mutual(target):
+                back = sorted(layout.leans(other).get(target, ())) or ["…"]
+                raise BadInput(
+                    f"{layout.source}: {target} needs {', '.join(sorted(names))} from {other} as it loads, and {other} leans back on {', '.join(back)}: "
+                    "an import cycle. Put them into one target"
+                )

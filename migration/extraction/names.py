@@ -1,0 +1,52 @@
+"""Who binds a name that a unit leans on, at the time it leans on it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+
+from migration.analysis.units import BUILTINS, Unit
+
+MOVABLE = ("definition", "assignment")
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The units of one module, and who binds what among them."""
+
+    units: tuple[Unit, ...]
+
+    @cached_property
+    def binders(self) -> dict[str, list[Unit]]:
+        found: dict[str, list[Unit]] = defaultdict(list)
+        for unit in self.units:
+            for name in unit.binds:
+                found[name].append(unit)
+        return dict(found)
+
+    def provider(self, name: str, unit: Unit) -> Unit | None:
+        """The unit whose binding of `name` the given unit sees: the last one above it for what it needs as it runs, the
+        last of all for what it needs later; None for builtins, star imports and names never bound."""
+        bound = self.binders.get(name, [])
+        if name in unit.needs_now:
+            above = [b for b in bound if b.index < unit.index]
+            if above:
+                return above[-1]
+            if name in BUILTINS:
+                return None
+        return bound[-1] if bound else None
+
+    def definitions(self, name: str) -> list[Unit]:
+        """The definitions and assignments that bind `name`."""
+        return [u for u in self.binders.get(name, []) if u.sort in MOVABLE]
+
+    def users(self, name: str) -> list[Unit]:
+        """Units that lean on some definition of `name`, its own binders left out."""
+        return [u for u in self.units if name in u.needs and name not in u.binds]
+
+    @cached_property
+    def rebound(self) -> dict[str, list[Unit]]:
+        """Names that functions assign through `global`, with everyone who binds, rebinds or reads them: inseparable."""
+        names = {name for unit in self.units for name in unit.free.assigned_global}
+        return {n: [u for u in self.units if n in u.binds or n in u.needs or n in u.free.assigned_global] for n in sorted(names)}

@@ -1,0 +1,263 @@
+"""The source after its definitions have left: what it no longer uses goes, what it had it still answers for."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Collection
+
+from migration.analysis.imports import bindings, render_from, without
+from migration.analysis.source import Source, splice
+from migration.analysis.units import Unit, is_script
+from migration.errors import BadInput
+from migration.extraction.layout import Layout
+from migration.extraction.names import Scope
+from migration.extraction.target import Composer, attached_comment, literal_all
+
+REEXPORTS = '# Moved out of this file and still importable from it ("X as X" marks what is not used here).'
+
+
+class Remainder:
+    """Composes what is left of a layout's source. `wanted` are names that other files import from it."""
+
+    def __init__(self, composer: Composer, carried: Collection[int], reexported: Collection[str], wanted: Collection[str]) -> None:
+        self.composer = composer
+        self.layout: Layout = composer.layout
+        self.scope: Scope = self.layout.scope
+        self.source: Source = composer.source
+        self.carried, self.reexported, self.wanted = set(carried), set(reexported), set(wanted)
+        self.staying = self.layout.staying()
+        self.backward = self.layout.backward
+        self.listed = set(literal_all(self.scope.units) or [])
+        self.removed_from = 0
+
+    def text(self) -> str:
+        """The whole new text. Raises BadInput where the source would have to answer lazily and cannot."""
+        source, edits = self.source, []
+        for unit in self.scope.units:
+            if unit.index in self.layout.home:
+                edits.append((self._lead_start(unit), unit.statement.end, ""))
+            elif unit.sort in ("import", "guarded import"):
+                edits += self._import_edits(unit)
+        names = self.layout.names
+        inner, through_function = self._function_imports(names)
+        edits += inner
+        eager, lazy = self._split(names, through_function)
+        place = self._place(names)
+        block = self._import_block(eager, lazy)
+        if block:
+            edits.append((place, place, self._spaced(block, place)))
+        if lazy:
+            edits.append(self._getattr(lazy))
+        return splice(source.text, _collapse(edits)).replace("\r\n", "\n").replace("\n", source.newline) if source.newline != "\n" else splice(source.text, _collapse(edits))
+
+    def _spaced(self, block: str, place: int) -> str:
+        """The import block with a line break before it where the file has none, and blank lines between it and a definition."""
+        text = self.source.text
+        before = "" if not place or text[:place].endswith(("\n", "\r")) else "\n"
+        following = next((u for u in self.staying if u.statement.start >= place), None)
+        close = following is not None and following.sort not in ("import", "guarded import", "path") and not following.lead[:1].isspace()
+        return before + block + ("\n\n" if close else "")
+
+    # -- imports that go -----------------------------------------------------------------------------------------------
+
+    def _lead_start(self, unit: Unit) -> int:
+        """Where a moved slice begins; the shebang and coding line of a file stay."""
+        if unit.statement.lead:
+            return unit.statement.lead
+        kept = re.match(r"(#!.*(\r\n|\r|\n))?(#.*coding[:=].*(\r\n|\r|\n))?", unit.lead)
+        return kept.end() if kept else 0
+
+    def _used(self, unit: Unit, name: str) -> bool:
+        """Whether what stays, or another file, still leans on the binding of `name` by `unit`."""
+        if name in self.wanted or name in self.listed:
+            return True
+        return any(name in u.needs and self.scope.provider(name, u) is unit for u in self.staying)
+
+    def _was_needed(self, unit: Unit, name: str) -> bool:
+        """Whether the binding was used by something that left; what was idle before stays, it may be there for its effect."""
+        if unit.sort == "import" and any(b.name == name and b.alias.name.startswith(name + ".") for b in bindings(unit)):
+            return any(name in u.needs for u in self.scope.units if u.index in self.layout.home) and not any(name in u.needs for u in self.staying)
+        gone = [u for u in self.scope.units if u.index in self.layout.home]
+        guards = [u for u in self.scope.units if u.sort == "guarded import" and u not in self._kept_guards()]
+        return any(name in u.needs and self.scope.provider(name, u) is unit for u in [*gone, *guards])
+
+    def _kept_guards(self) -> list[Unit]:
+        found = []
+        for unit in self.scope.units:
+            if unit.sort == "guarded import":
+                gone = [u for u in self.scope.units if u.index in self.layout.home]
+                needed = any(n in u.needs and self.scope.provider(n, u) is unit for n in unit.binds for u in gone)
+                if not needed or any(self._used(unit, n) for n in unit.binds):
+                    found.append(unit)
+        return found
+
+    def _import_edits(self, unit: Unit) -> list[tuple[int, int, str]]:
+        if unit.sort == "guarded import":
+            if unit in self._kept_guards():
+                return []
+            return [(self._import_lead(unit, whole=True), unit.statement.end, "")]
+        idle = [b.name for b in bindings(unit) if b.name != "*" and not self._used(unit, b.name) and self._was_needed(unit, b.name)]
+        if not idle:
+            return []
+        text, comments = without(unit.text, idle)
+        comments = [c for c in comments if text or unit.index not in self._taken_whole()]
+        kept = "".join(c + self.source.newline for c in comments)
+        return [(self._import_lead(unit, whole=not text and not comments), unit.statement.end, kept + text)]
+
+    def _taken_whole(self) -> set[int]:
+        """Import units that some target took over with their own text, trailing comment included."""
+        found = set()
+        for unit in self.scope.units:
+            if unit.sort == "import":
+                names = {b.name for b in bindings(unit)}
+                for target in set(self.layout.home.values()):
+                    needed = {n for u in self.layout.moving(target) for n in u.needs if self.scope.provider(n, u) is unit}
+                    if names <= needed:
+                        found.add(unit.index)
+        return found
+
+    def _import_lead(self, unit: Unit, whole: bool) -> int:
+        """Where the cut begins: an import that goes whole takes the comment about it and, if nothing else is there, its blank lines."""
+        if not whole:
+            return unit.statement.start
+        attached = attached_comment(unit) if unit.index in self.carried else ""
+        start = unit.statement.start - len(attached)
+        return unit.statement.lead if unit.statement.lead and not self.source.text[unit.statement.lead : start].strip() else start
+
+    # -- imports that come ---------------------------------------------------------------------------------------------
+
+    def _split(self, names: dict[str, str], inside: set[str]) -> tuple[dict[str, list[str]], dict[str, str]]:
+        """Names to import at the top, by target; and names to answer for on demand."""
+        eager: dict[str, list[str]] = {}
+        lazy: dict[str, str] = {}
+        used = {n for u in self.staying for n in u.needs if (p := self.scope.provider(n, u)) is not None and p.index in self.layout.home}
+        for name, target in names.items():
+            if target in self.backward:
+                if name in self.reexported or name in self.wanted:
+                    lazy[name] = target
+            elif name in used or name in self.reexported or name in self.wanted:
+                eager.setdefault(target, []).append(name)
+        self._really_used = used - inside
+        return eager, lazy
+
+    def _import_block(self, eager: dict[str, list[str]], lazy: dict[str, str]) -> str:
+        lines = []
+        module = self.composer.module
+        if self.layout.setup in self.layout.home.values():
+            eager = {k: v for k, v in eager.items() if k != self.layout.setup or self._really_used & set(v)}
+            lines.append(f"import {module(self.layout.setup)}  # noqa: F401 (what this file ran on import)")
+        aliased = False
+        for target, names in eager.items():
+            kept = [n for n in names if target != self.layout.setup or n in self._really_used]
+            spelt = [n if n in self._really_used or n in self.listed else f"{n} as {n}" for n in kept]
+            aliased |= any(" as " in s for s in spelt)
+            lines.append(render_from(module(target), spelt))
+        if lazy and any(t in self.backward for t in lazy.values()) and is_script(self.source):
+            own = module(self.source.path)
+            if not ("sys" in self.scope.binders and self._stays_bound("sys")):
+                lines.append("import sys")
+            lines.append(f'sys.modules.setdefault("{own}", sys.modules[__name__])  # run as a script, this is also the module its parts import')
+        if aliased and REEXPORTS not in self.source.text:
+            lines.insert(0, REEXPORTS)
+        return "".join(line + "\n" for line in lines)
+
+    def _stays_bound(self, name: str) -> bool:
+        """Whether a plain import above still binds `name`."""
+        units = [u for u in self.scope.binders[name] if u.sort == "import"]
+        return any(self._used(u, name) or not self._was_needed(u, name) for u in units)
+
+    def _place(self, names: dict[str, str]) -> int:
+        """Behind the imports and `sys.path` lines, before the first statement that stays and needs a moved name as it runs."""
+        last = 0
+        for unit in self.scope.units:
+            moved = unit.index in self.layout.home
+            if unit.sort in ("docstring", "future", "import", "guarded import", "path") and not (unit.sort == "docstring" and unit.index):
+                last = unit.statement.end
+            elif not moved and any((p := self.scope.provider(n, unit)) is not None and p.index in self.layout.home for n in unit.needs_now):
+                break
+        if not last and self.scope.units:
+            first = self.scope.units[0]
+            last = self._lead_start(first) if first.index in self.layout.home else first.statement.start
+        return last
+
+    def _function_imports(self, names: dict[str, str]) -> tuple[list[tuple[int, int, str]], set[str]]:
+        """Imports at the top of staying functions that use what leads back here; the names so served."""
+        edits: list[tuple[int, int, str]] = []
+        served: set[str] = set()
+        lazy = {n for n, t in names.items() if t in self.backward}
+        for unit in self.staying:
+            used = {n for n in unit.needs & lazy if (p := self.scope.provider(n, unit)) is not None and p.index in self.layout.home}
+            if not used:
+                continue
+            left = set(used)
+            blocks = unit.nodes if unit.sort == "main guard" else [f for node in unit.nodes for f in _outer_functions(node)]
+            for block in blocks:
+                mine = {n for n in used if any(isinstance(x, ast.Name) and x.id == n for x in ast.walk(block))}
+                if mine:
+                    edits.append(self._import_inside(block, mine, names))
+                    left -= mine
+            if left:
+                raise BadInput(
+                    f"{self.source.path}:{unit.lines[0]}: uses {', '.join(sorted(left))} where no import can be put, while "
+                    f"{names[sorted(left)[0]]} leans back on this file; name more symbols in the step, or fewer"
+                )
+            served |= used
+        return edits, served
+
+    def _import_inside(self, block: ast.AST, used: set[str], names: dict[str, str]) -> tuple[int, int, str]:
+        body: list[ast.stmt] = getattr(block, "body")  # noqa: B009 (functions and ifs alike)
+        first = body[1] if len(body) > 1 and _is_docstring(body[0]) else body[0]
+        start = self.source.span(first)[0]
+        line = self.source.line_starts[self.source.line_of(start) - 1]
+        indent = self.source.text[line:start]
+        gap = "\n" + indent if not indent.strip() else "; "
+        by_target: dict[str, list[str]] = {}
+        for name in sorted(used):
+            by_target.setdefault(names[name], []).append(name)
+        lines = [f"from {self.composer.module(t)} import {', '.join(ns)}{gap}" for t, ns in by_target.items()]
+        return start, start, "".join(lines)
+
+    def _getattr(self, lazy: dict[str, str]) -> tuple[int, int, str]:
+        """A module `__getattr__` for names whose new homes import this module (PEP 562)."""
+        if "__getattr__" in self.scope.binders:
+            unit = self.scope.binders["__getattr__"][0]
+            raise BadInput(f"{self.source.path}:{unit.lines[0]}: has a module __getattr__ of its own, and names that leave would need one; move them by hand")
+        table = "".join(f'    "{name}": "{self.composer.module(target)}",\n' for name, target in lazy.items())
+        text = (
+            "\n\n# Moved out; imported when asked for, since their new homes import this module.\n"
+            f"_MOVED = {{\n{table}}}\n\n\n"
+            "def __getattr__(name):\n"
+            "    import importlib\n\n"
+            "    if name in _MOVED:\n"
+            "        return getattr(importlib.import_module(_MOVED[name]), name)\n"
+            '    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")\n'
+        )
+        guard = next((u for u in self.scope.units if u.sort == "main guard"), None)
+        end = guard.statement.lead if guard else len(self.source.text)
+        if guard is not None and not guard.lead[:1].isspace():
+            text += "\n\n"
+        return end, end, text if self.source.text[:end].endswith(("\n", "\r")) or not end else "\n" + text
+
+
+def _outer_functions(node: ast.AST) -> list[ast.AST]:
+    """The outermost functions at or below a node; a class's methods are outermost, a method's closures are not."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return [node]
+    return [f for child in ast.iter_child_nodes(node) for f in _outer_functions(child)]
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _collapse(edits: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+    """Edits in order, insertions before cuts that begin at the same offset, an insertion at the edge of a cut joined to it."""
+    ordered = sorted(edits, key=lambda e: (e[0], e[1]))
+    merged: list[tuple[int, int, str]] = []
+    for start, end, text in ordered:
+        if merged and merged[-1][0] == merged[-1][1] == start == end:
+            merged[-1] = (start, end, merged[-1][2] + text)
+        else:
+            merged.append((start, end, text))
+    return merged

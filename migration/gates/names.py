@@ -1,0 +1,115 @@
+"""No name is newly undefined, no import newly unused, by pyflakes before and after.
+
+A message counts as old where the same file had it, or a file whose code has moved here.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from pyflakes import messages
+from pyflakes.checker import Checker
+
+from migration.analysis.source import Source
+from migration.gates import Check, Failure, gate
+from migration.plan import MoveModule, RemoveDuplicate
+from migration.tree import Overlay
+
+WATCHED: dict[type[messages.Message], str] = {
+    messages.UndefinedName: "F821",
+    messages.UndefinedExport: "F822",
+    messages.UndefinedLocal: "F823",
+    messages.UnusedImport: "F401",
+    messages.ImportStarUsed: "F403",
+    messages.ImportStarUsage: "F405",
+    messages.RedefinedWhileUnused: "F811",
+}
+NOQA = re.compile(r"#\s*noqa(?!\s*:?\s*[A-Z]+[0-9]*[A-Z])(?:\s*:\s*(?P<codes>[A-Z]+[0-9]+(?:[\s,]+[A-Z]+[0-9]+)*))?", re.IGNORECASE)
+Key = tuple[type[messages.Message], tuple[str, ...]]
+
+
+@gate("names", "No new undefined name, no new unused import")
+def names(check: Check) -> Iterator[Failure]:
+    for path in check.touched_python:
+        source = check.after.source(path)
+        if not source.parses:
+            continue
+        moved_whole = _old_homes(check, path, whole=True)
+        old = _messages(check.before, moved_whole)
+        inherited = _messages(check.before, _old_homes(check, path, whole=False))
+        for message in _reported(source):
+            key = _key(message)
+            # An idle import has no business in a module that only definitions have moved to.
+            known = old if isinstance(message, messages.UnusedImport | messages.RedefinedWhileUnused) else inherited
+            if key not in known:
+                yield Failure(path, message.lineno, _sentence(message))
+
+
+def _old_homes(check: Check, path: str, whole: bool) -> set[str]:
+    """Files of the old tree whose code is now in `path`: itself, modules moved whole, sources of definitions."""
+    homes = {path}
+    size = 0
+    while len(homes) > size:
+        size = len(homes)
+        for step in check.plan.step:
+            if isinstance(step, MoveModule) and step.target in homes:
+                homes.add(step.source)
+            if isinstance(step, RemoveDuplicate) and step.canonical in homes and not whole:
+                homes.add(step.duplicate)
+        if not whole:
+            homes |= {m.source for m in check.moved if m.target in homes}
+    return homes
+
+
+def _messages(tree: Overlay, paths: set[str]) -> set[Key]:
+    sources = [tree.source(path) for path in sorted(paths) if tree.exists(path)]
+    return {_key(message) for source in sources if source.parses for message in _reported(source)}
+
+
+def _key(message: messages.Message) -> Key:
+    """Class and names; line numbers among the arguments change when code moves."""
+    return type(message), tuple(a for a in message.message_args if isinstance(a, str))
+
+
+def _sentence(message: messages.Message) -> str:
+    text = message.message % message.message_args
+    hint = {
+        messages.UndefinedName: "it has to be imported or defined here",
+        messages.UnusedImport: "nothing here uses it any more; it should go, or be marked as a re-export",
+        messages.RedefinedWhileUnused: "one of the two should go",
+    }.get(type(message), "it was not so before")
+    return f"{text}: {hint}"
+
+
+def _reported(source: Source) -> Iterator[messages.Message]:
+    """pyflakes' messages of the watched kinds, less what the file marks as meant."""
+    spans = _import_spans(source.tree)
+    lines = source.text.splitlines()
+    for message in Checker(source.tree, filename=source.path).messages:
+        code = WATCHED.get(type(message))
+        if code is None:
+            continue
+        first, last = spans.get(message.lineno, (message.lineno, message.lineno))
+        if any(_silences(line, code) for line in lines[first - 1 : last]):
+            continue
+        if isinstance(message, messages.UnusedImport) and (source.path.endswith("__init__.py") or _reexports(source.tree, message)):
+            continue
+        yield message
+
+
+def _import_spans(tree: ast.Module) -> dict[int, tuple[int, int]]:
+    nodes = [n for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom)]
+    return {n.lineno: (n.lineno, n.end_lineno or n.lineno) for n in nodes}
+
+
+def _silences(line: str, code: str) -> bool:
+    found = NOQA.search(line)
+    return found is not None and (found["codes"] is None or code in re.split(r"[\s,]+", found["codes"].upper()))
+
+
+def _reexports(tree: ast.Module, message: messages.Message) -> bool:
+    """`X as X`, by which a module says that it hands X on."""
+    aliases = [a for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom) and n.lineno == message.lineno for a in n.names]
+    return any(a.asname == a.name and str(message.message_args[0]).rpartition(".")[2] == a.name for a in aliases)

@@ -1,0 +1,143 @@
+"""The fresh process: reads a request, goes through each door in a fork of its own, prints one result a line.
+
+Started with the interpreter's bare minimum (`-I -S`): no installed package is reachable, whatever the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import types
+
+if __name__ == "__main__":
+    # The package's own `__init__` files would bring in the whole tool; only the modules beside this file are needed.
+    _here = os.path.dirname(os.path.abspath(__file__))
+    for _name, _folder in (("migration", os.path.dirname(_here)), ("migration.probe", _here)):
+        sys.modules[_name] = types.ModuleType(_name)
+        sys.modules[_name].__path__ = [_folder]
+
+import base64
+import importlib
+import json
+import marshal
+import select
+import signal
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+# Loaded once, before the forks, because most trees ask for them.
+import argparse, collections, contextlib, dataclasses, functools, math, pathlib, typing, warnings  # noqa: E401, F401, I001
+
+from migration.probe import sandbox, standins
+from migration.probe.finder import Compiled, Files, Seen, TreeFinder, install
+
+# Errors that a stand-in can bring about in code that is in order: it is not a number, has no items, no text.
+VAGUE = (TypeError, ValueError, ArithmeticError, LookupError, AssertionError)
+
+
+def go_through(door: dict[str, Any], files: Files, lost: frozenset[str], external: frozenset[str]) -> dict[str, Any]:
+    """Import a module, run a script, or run statements in a script's place; what came of it. Seals this process first."""
+    seen = Seen()
+    tried = sandbox.seal()
+    result: dict[str, Any] = {"ok": True, "names": []}
+    os.chdir(files.full(door["cwd"]) if os.path.isdir(files.full(door["cwd"])) else files.root)
+    for name in [n for n in sys.modules if n.partition(".")[0] == "migration"]:
+        del sys.modules[name]
+    install(TreeFinder(files, seen, lost, external), [os.path.normpath(files.full(entry)) for entry in door["entries"]])
+    sys.argv = [files.full(door["path"])]
+    try:
+        result["names"] = sorted(dir(_module(door, files, seen)))
+    except BaseException as error:  # whatever user code raises, SystemExit and KeyboardInterrupt included, is a result
+        result |= _failure(error, files, seen, tried)
+    return result | {"loaded": seen.loaded, "standins": seen.standins, "ran": [[*place, count] for place, count in seen.ran.items()]}
+
+
+def _module(door: dict[str, Any], files: Files, seen: Seen) -> types.ModuleType:
+    if door["kind"] == "module":
+        return importlib.import_module(door["name"])
+    module = types.ModuleType(door["name"] or "__main__")
+    module.__file__ = files.full(door["path"])
+    sys.modules[module.__name__] = module
+    if door["kind"] == "script":
+        if door["path"] not in files.paths:
+            raise FileNotFoundError(f"{door['path']} is not there")
+        seen.loaded.append(door["path"])
+        exec(files.code(door["path"], as_script=True), module.__dict__)
+    else:
+        module.__package__ = door["package"] or None
+        if not door["package"]:
+            del module.__dict__["__package__"]
+        exec(compile(door["code"], module.__file__, "exec", dont_inherit=True), module.__dict__)
+    return module
+
+
+def _failure(error: BaseException, files: Files, seen: Seen, tried: list[str]) -> dict[str, Any]:
+    chain: list[tuple[str, int]] = []
+    in_standin = False
+    trace = error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        in_standin = file == standins.__file__
+        if (path := files.relative(file)) is not None:
+            chain.append((path, trace.tb_lineno))
+        trace = trace.tb_next
+    if isinstance(error, SyntaxError) and error.filename and (path := files.relative(error.filename)) is not None:
+        chain.append((path, error.lineno or 1))
+    vague = bool(seen.standins) and (isinstance(error, VAGUE) or (isinstance(error, NameError) and bool(standins.STAR_IMPORTS)))
+    limitation = in_standin or isinstance(error, sandbox.Refused) or bool(tried) or vague
+    return {"ok": False, "error": type(error).__name__, "message": str(error), "chain": chain, "limitation": limitation}
+
+
+def forked(work: Callable[[], dict[str, Any]], compiled: Compiled, timeout: float) -> dict[str, Any]:
+    """`work()` in a fork of this process, ended after `timeout` seconds. What it compiled comes back too, for the next ones."""
+    reader, writer = os.pipe()
+    process = os.fork()
+    if process == 0:
+        try:
+            known = set(compiled)
+            result = json.dumps(work())
+            answer = marshal.dumps((result, {key: code for key, code in compiled.items() if key not in known}))
+            while answer:
+                answer = answer[os.write(writer, answer) :]
+        finally:
+            os._exit(0)
+    os.close(writer)
+    deadline, pieces = time.monotonic() + timeout, []
+    while select.select([reader], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        piece = os.read(reader, 1 << 16)
+        if not piece:
+            break
+        pieces.append(piece)
+    else:
+        os.kill(process, signal.SIGKILL)
+    os.close(reader)
+    _, status = os.waitpid(process, 0)
+    late = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+    try:
+        told, new = marshal.loads(b"".join(pieces))
+        compiled.update(new)
+        return dict(json.loads(told))
+    except (ValueError, EOFError, TypeError):
+        why = f"did not finish within {timeout:g} s" if late else "the interpreter ended before the import was through"
+        return {"ok": False, "error": "TimeoutError" if late else "SystemExit", "message": why}
+
+
+def main() -> None:
+    request = json.load(sys.stdin)
+    compiled: Compiled = {}
+    states = [Files(request["root"], s["paths"], {p: base64.b64decode(c) for p, c in s["changed"].items()}, compiled) for s in request["states"]]
+    lost, external = frozenset(request["lost"]), frozenset(request["external"])
+    out = os.fdopen(os.dup(1), "w")
+    for state, door in request["doors"]:
+        files = states[state]
+        if hasattr(os, "fork"):
+            result = forked(partial(go_through, door, files, lost, external), compiled, request["timeout"])
+        else:
+            result = go_through(door, files, lost, external)
+        print(json.dumps(result), file=out, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+from models.lightning import MultiDatasetPLCore, PLCoreVisionModel
+
+__all__ = ["MultiDatasetPLCore", "PLCoreVisionModel"]

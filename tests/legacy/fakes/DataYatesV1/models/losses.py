@@ -1,0 +1,3 @@
+from models.losses import MaskedLoss, PoissonBPSAggregator
+
+__all__ = ["MaskedLoss", "PoissonBPSAggregator"]
