@@ -16,7 +16,7 @@ from migration.analysis.imports import bound_by, import_nodes, module_text, rela
 from migration.analysis.notebooks import cells, python_text, with_cell_texts
 from migration.analysis.paths import rewrite_dotted
 from migration.analysis.source import Source, Unparsable, splice
-from migration.codemods import Context, Finding
+from migration.outcome import Context, Finding
 from migration.errors import BadInput
 from migration.tree import Overlay
 

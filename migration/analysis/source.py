@@ -7,6 +7,7 @@ back every byte of every file.
 from __future__ import annotations
 
 import ast
+import bisect
 import io
 import re
 import tokenize
@@ -125,8 +126,6 @@ class Source:
 
     def line_of(self, offset: int) -> int:
         """1-based line number of an offset."""
-        import bisect
-
         return bisect.bisect_right(self.line_starts, offset)
 
     @cached_property
@@ -136,27 +135,18 @@ class Source:
         libcst says which lines a statement owns; its spans are checked against the text, since trivia that it drops
         would shift every later slice.
         """
-        nodes = list(self.tree.body)
+        nodes, taken = self.tree.body, 0
         found: list[Statement] = []
-        lead = 0
-        if self.module.header:
-            lead = 0
-        position = len(self.module.code_for_node(cst.Module([], header=self.module.header))) if self.module.header else 0
-        taken = 0
+        end = len(self.module.code_for_node(cst.Module([], header=self.module.header)))
         for index, piece in enumerate(self.module.body):
             code = self.module.code_for_node(piece)
-            begin = position
-            position += len(code)
-            end = position
-            if index == len(self.module.body) - 1 and not self.text.startswith(code, begin):
-                end = min(end, len(self.text))
-            own: list[ast.stmt] = []
-            while taken < len(nodes) and self.span(nodes[taken])[0] < end:
-                own.append(nodes[taken])
-                taken += 1
-            if not own or not self.text.startswith(code.rstrip("\r\n \t\f"), begin):
+            begin, end = end, min(end + len(code), len(self.text))
+            own = nodes[taken:]
+            own = own[: next((i for i, n in enumerate(own) if self.span(n)[0] >= end), len(own))]
+            if not own or not self.text.startswith(code.rstrip(), begin):
                 return self._statements_by_line()
-            found.append(Statement(0 if index == 0 else begin, self.span(own[0])[0], end, tuple(own)))
+            taken += len(own)
+            found.append(Statement(begin if index else 0, self.span(own[0])[0], end, tuple(own)))
         return tuple(found) if taken == len(nodes) else self._statements_by_line()
 
     def _statements_by_line(self) -> tuple[Statement, ...]:

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from migration.analysis.source import Source
-from migration.analysis.units import Unit, units_of
-from migration.codemods import Context
+from migration.analysis.units import BUILTINS, Unit, units_of
+from migration.outcome import Context
 from migration.errors import BadInput, nearest
 from migration.extraction.names import MOVABLE, Scope
 from migration.plan import ExtractSymbols
@@ -162,31 +162,38 @@ def _follows(layout: Layout, unit: Unit) -> tuple[str, str] | None:
 
 def _changed_names(unit: Unit) -> frozenset[str]:
     """Module-level objects that a statement changes in place: `X[k] = v`, `X += 1`, `X.append(v)`, also inside for and if."""
-    def root(node: ast.expr) -> str | None:
-        while isinstance(node, ast.Attribute | ast.Subscript):
-            node = node.value
-        return node.id if isinstance(node, ast.Name) else None
+    return acted_on(unit.nodes) - {n.func.id for node in unit.nodes for n in ast.walk(node) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
 
+
+def acted_on(nodes: Iterable[ast.stmt]) -> frozenset[str]:
+    """The names whose objects statements act on: what they assign into, delete from, and whose methods, or which
+    functions, they call for the sake of it. Empty where they do anything else as well.
+    """
     found: set[str | None] = set()
-
-    def visit(nodes: Iterable[ast.stmt]) -> None:
-        for node in nodes:
-            match node:
-                case ast.For() | ast.If() | ast.While() | ast.With():
-                    visit([*node.body, *getattr(node, "orelse", [])])
-                case ast.AugAssign(target=target):
-                    found.add(root(target))
-                case ast.Assign(targets=targets) if not any(isinstance(t, ast.Name | ast.Tuple) for t in targets):
-                    found.update(root(t) for t in targets)
-                case ast.Delete(targets=targets):
-                    found.update(root(t) for t in targets)
-                case ast.Expr(value=ast.Call(func=ast.Attribute(value=receiver))):
-                    found.add(root(receiver))
-                case _:
-                    found.add(None)
-
-    visit(unit.nodes)
+    for node in nodes:
+        match node:
+            case ast.For() | ast.If() | ast.While() | ast.With():
+                inner = acted_on([*node.body, *getattr(node, "orelse", [])])
+                found |= inner or {None}
+            case ast.AugAssign(target=target):
+                found.add(_root(target))
+            case ast.Assign(targets=targets) if not any(isinstance(t, ast.Name | ast.Tuple) for t in targets):
+                found |= {_root(t) for t in targets}
+            case ast.Delete(targets=targets):
+                found |= {_root(t) for t in targets}
+            case ast.Expr(value=ast.Call(func=function)):
+                found.add(_root(function))
+            case ast.Pass():
+                pass
+            case _:
+                found.add(None)
     return frozenset() if None in found else frozenset(n for n in found if n)
+
+
+def _root(node: ast.expr) -> str | None:
+    while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else None
 
 
 def _keep_globals_together(layout: Layout) -> bool:
@@ -243,18 +250,25 @@ def _needed_while_loading(layout: Layout) -> list[tuple[Unit, str, str]]:
 
 
 def _hoist_effects(layout: Layout) -> None:
-    """Statements that act on what is imported (`torch.set_float32_matmul_precision(…)`) go to the setup module, with the
-    constants they use, so that they run once and first by whichever door one comes in. Only from the top down to the first
-    one that needs more than that: their order among the others must not change.
+    """Statements that configure what is imported (`torch.set_float32_matmul_precision(…)`, `os.environ[…] = …`) go to the
+    setup module, with the constants they use, so that they run once and first by whichever door one comes in. Only from the
+    top down to the first statement that does more: their order among the others must not change.
     """
     for unit in layout.scope.units:
         if unit.sort != "effect" or unit.index in layout.home:
             continue
+        roots = acted_on(unit.nodes)
         needed = _importable(layout, unit)
-        if needed is None:
+        if roots and needed is not None and all(_is_imported(layout.scope, unit, root) for root in roots):
+            for other in [*needed, unit]:
+                layout.home[other.index], layout.why[other.index] = layout.setup, "ran when the module was imported, whoever imported it"
+        elif unit.needs - BUILTINS:
             return
-        for other in [*needed, unit]:
-            layout.home[other.index], layout.why[other.index] = layout.setup, "ran when the module was imported, whoever imported it"
+
+
+def _is_imported(scope: Scope, unit: Unit, name: str) -> bool:
+    provider = scope.provider(name, unit)
+    return provider is not None and provider.sort in ("import", "guarded import")
 
 
 def _importable(layout: Layout, unit: Unit) -> list[Unit] | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from migration.codemods import Moved, Outcome
+from migration.outcome import Moved, Outcome
 from migration.plan import Plan
 from migration.tree import Overlay
 

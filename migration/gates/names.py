@@ -26,8 +26,8 @@ WATCHED: dict[type[messages.Message], str] = {
     messages.ImportStarUsage: "F405",
     messages.RedefinedWhileUnused: "F811",
 }
-NOQA = re.compile(r"#\s*noqa(?!\s*:?\s*[A-Z]+[0-9]*[A-Z])(?:\s*:\s*(?P<codes>[A-Z]+[0-9]+(?:[\s,]+[A-Z]+[0-9]+)*))?", re.IGNORECASE)
-Key = tuple[type[messages.Message], tuple[str, ...]]
+NOQA = re.compile(r"#\s*noqa(?::\s?(?P<codes>[A-Z]+[0-9]+(?:[\s,]+[A-Z]+[0-9]+)*))?", re.IGNORECASE)
+Key = tuple[type[messages.Message], str]
 
 
 @gate("names", "No new undefined name, no new unused import")
@@ -36,14 +36,11 @@ def names(check: Check) -> Iterator[Failure]:
         source = check.after.source(path)
         if not source.parses:
             continue
-        moved_whole = _old_homes(check, path, whole=True)
-        old = _messages(check.before, moved_whole)
+        own = _messages(check.before, _old_homes(check, path, whole=True))
         inherited = _messages(check.before, _old_homes(check, path, whole=False))
         for message in _reported(source):
-            key = _key(message)
             # An idle import has no business in a module that only definitions have moved to.
-            known = old if isinstance(message, messages.UnusedImport | messages.RedefinedWhileUnused) else inherited
-            if key not in known:
+            if _key(message) not in (own if isinstance(message, messages.UnusedImport) else inherited):
                 yield Failure(path, message.lineno, _sentence(message))
 
 
@@ -69,8 +66,13 @@ def _messages(tree: Overlay, paths: set[str]) -> set[Key]:
 
 
 def _key(message: messages.Message) -> Key:
-    """Class and names; line numbers among the arguments change when code moves."""
-    return type(message), tuple(a for a in message.message_args if isinstance(a, str))
+    """Class and name. An import that was pointed elsewhere still binds the same name; line numbers change when code moves."""
+    subject = str(message.message_args[0])
+    if isinstance(message, messages.ImportStarUsed):
+        subject = "*"
+    elif isinstance(message, messages.UnusedImport):
+        subject = subject.rpartition(" as ")[2].rpartition(".")[2]
+    return type(message), subject
 
 
 def _sentence(message: messages.Message) -> str:

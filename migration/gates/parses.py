@@ -66,7 +66,7 @@ def _python(source: Source) -> Problem | None:
 
 
 def _notebook(text: str) -> None:
-    nbformat.validate(nbformat.reads(text, as_version=nbformat.NO_CONVERT))
+    nbformat.validate(nbformat.reads(text, as_version=nbformat.NO_CONVERT))  # type: ignore[no-untyped-call]
 
 
 def _yaml(raw: bytes) -> Problem | None:

@@ -59,7 +59,8 @@ def _module(door: dict[str, Any], files: Files, seen: Seen) -> types.ModuleType:
         return importlib.import_module(door["name"])
     module = types.ModuleType(door["name"] or "__main__")
     module.__file__ = files.full(door["path"])
-    sys.modules[module.__name__] = module
+    if module.__name__ == "__main__":  # statements of a module do not stand in for the module itself
+        sys.modules["__main__"] = module
     if door["kind"] == "script":
         if door["path"] not in files.paths:
             raise FileNotFoundError(f"{door['path']} is not there")
@@ -69,7 +70,7 @@ def _module(door: dict[str, Any], files: Files, seen: Seen) -> types.ModuleType:
         module.__package__ = door["package"] or None
         if not door["package"]:
             del module.__dict__["__package__"]
-        exec(compile(door["code"], module.__file__, "exec", dont_inherit=True), module.__dict__)
+        exec(compile(door["code"], "<statements>", "exec", dont_inherit=True), module.__dict__)
     return module
 
 

@@ -11,8 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from migration.codemods import Finding, Moved, Outcome, Status
 from migration.gates import Failure, Verdict
+from migration.outcome import Finding, Moved, Outcome, Status
 from migration.plan import SHIPPED, Plan, RemoveDuplicate, Step
 from migration.report.definitions import definitions_in
 from migration.report.diff import changed_paths, hunks, line_counts

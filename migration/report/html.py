@@ -11,7 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from migration.codemods import Finding
+from migration.outcome import Finding
 from migration.report import FileChange, Report, StepReport
 from migration.report.compare import Row, compare, rows, visible
 from migration.report.diff import hunks

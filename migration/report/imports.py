@@ -59,8 +59,10 @@ class Modules:
                 yield from self._by_path((folder.group() if folder else "") + name.group(), user)
         for token in [*DOTTED_TOKEN.findall(text), *RUN_AS_MODULE.findall(text)]:
             parts = token.split(".")
-            prefixes = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
-            yield from (self.dotted[p] for p in prefixes if p in self.dotted and (p == token or "." in p))
+            prefixes = (".".join(parts[:n]) for n in range(len(parts), 1 if "." in token else 0, -1))
+            longest = next((prefix for prefix in prefixes if prefix in self.dotted), None)
+            if longest:
+                yield self.dotted[longest]
 
     def _file(self, dotted: str, level: int, importer: str, hints: list[str]) -> str:
         if level:

@@ -37,7 +37,10 @@ class Layout:
 
 
 def layered(sizes: Mapping[Key, tuple[float, float]], pairs: Sequence[Pair], gap: float = 72.0) -> Layout:
-    """Lay out boxes of at least the given (width, height), equally wide in a column; arrows point right, except where a cycle forces one back."""
+    """Lay out boxes of at least the given (width, height), equally wide in a column.
+
+    Arrows point right, except where a cycle forces one back. No arrow may lead from a box to itself.
+    """
     forward = _without_cycles(list(sizes), pairs)
     rank = _ranks(list(sizes), forward)
     chains = {pair: [pair[0], *(f"{pair[0]}\0{pair[1]}\0{r}" for r in range(rank[pair[0]] - 1, rank[pair[1]], -1)), pair[1]] for pair in forward}
@@ -80,7 +83,7 @@ def _without_cycles(keys: list[Key], pairs: Sequence[Pair]) -> list[Pair]:
                 stack.append((following, iter(onward[following])))
             elif state[following] == 1:
                 backward.add((key, following))
-    return list(dict.fromkeys((b, a) if (a, b) in backward else (a, b) for a, b in pairs if a != b))
+    return list(dict.fromkeys((b, a) if (a, b) in backward else (a, b) for a, b in pairs))
 
 
 def _ranks(keys: list[Key], forward: list[Pair]) -> dict[Key, int]:
@@ -172,8 +175,6 @@ def _routes(boxes: dict[Key, Box], forward: list[Pair], chains: dict[Pair, list[
     routes: dict[Pair, list[Point]] = {}
     for a, b in pairs:
         pair = (a, b) if (a, b) in chains else (b, a)
-        if pair not in chains:
-            continue
         first, *lanes, last = (boxes[key] for key in chains[pair])
         points = [(first.x + first.width, start[pair])]
         for lane in lanes:

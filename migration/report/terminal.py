@@ -11,8 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from migration.codemods import Finding, Outcome
 from migration.gates import Failure, Verdict
+from migration.outcome import Finding, Outcome
 from migration.plan import Step
 from migration.report import Report, StepReport
 from migration.report.compare import Row, Segment, compare, visible

@@ -24,7 +24,10 @@ class Disk:
             os.fchmod(handle, mode)
             if like is not None and times:
                 os.utime(handle, ns=(like.st_atime_ns, like.st_mtime_ns))
-            os.fsync(handle)
+            self.flush(handle)
+
+    def flush(self, handle: int) -> None:
+        os.fsync(handle)
 
     def replace(self, source: Path, target: Path) -> None:
         os.replace(source, target)

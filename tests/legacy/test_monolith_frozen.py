@@ -95,9 +95,7 @@ def test_bytes(name):
 def test_modes():
     for name in present():
         path = MONOLITH / name
-        wanted = path.suffix == ".sh" or path.read_bytes().startswith(b"#!") and path.suffix == ".py"
-        if "wandb" in path.parts:
-            wanted = False
+        wanted = path.suffix in (".sh", ".py") and path.read_bytes().startswith(b"#!") and "wandb" not in path.parts
         assert bool(path.stat().st_mode & 0o100) == wanted, f"{name}: executable should be {wanted}"
 
 

@@ -1,5 +1,5 @@
 """
-The old tree is working code: its script trains, unedited, and every quirk of docs and facts is really in it.
+The old tree is working code: its script trains, unedited, and every quirk on the list is really in it.
 
 A small stand-in for the private package lies in `fakes/`. Each fixture is one process for all its checks, because starting
 Python with torch costs more than the training does.
@@ -52,6 +52,17 @@ train_val_split: 0.8
 synthetic: {synthetic}
 """
 
+# what main always gives to the Trainer
+FIXED = {
+    "accelerator": "gpu",
+    "limit_val_batches": 0.05,
+    "log_every_n_steps": 50,
+    "gradient_clip_val": 1.0,
+    "accumulate_grad_batches": 1,
+    "val_check_interval": 1.0,
+    "enable_progress_bar": False,
+}
+
 
 def write_tree(root: Path) -> Path:
     for name, values in MODELS.items():
@@ -70,9 +81,7 @@ def python(args, cwd, path):
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "PYTHONDONTWRITEBYTECODE": "1"}
     for name in ("LOCAL_RANK", "RANK", "WORLD_SIZE", "MASTER_PORT", "MASTER_ADDR", "NODE_RANK"):
         env.pop(name, None)
-    done = subprocess.run(
-        [sys.executable, *map(str, args)], cwd=cwd, env=env, capture_output=True, text=True, timeout=300
-    )
+    done = subprocess.run([sys.executable, *map(str, args)], cwd=cwd, env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
     return done
 
@@ -204,9 +213,11 @@ def test_main_prints_and_passes_on(runs):
     assert record["callbacks"] == ["ModelCheckpoint", "LearningRateMonitor", "EpochHeartbeat", "EarlyStopping"]
     assert runs[1]["curriculum"]["callbacks"][-1] == "CurriculumCallback"
     assert record["trainer"] == {
-        **{"max_epochs": 2, "accelerator": "gpu", "devices": 1, "limit_train_batches": 3, "limit_val_batches": 0.05},
-        **{"precision": "32", "log_every_n_steps": 50, "gradient_clip_val": 1.0, "accumulate_grad_batches": 1},
-        **{"val_check_interval": 1.0, "enable_progress_bar": False},
+        "max_epochs": 2,
+        "devices": 1,
+        "limit_train_batches": 3,
+        "precision": "32",
+        **FIXED,
     }
 
 
@@ -338,9 +349,11 @@ def test_q20_logger_and_trainer_on_another_rank(seen):
     assert got["logger"] is None and got["folder"]
     assert got["strategy"] == ["DDPStrategy", {"find_unused_parameters": True, "gradient_as_bucket_view": True}]
     assert got["values"] == {
-        **{"max_epochs": 100, "accelerator": "gpu", "devices": 2, "limit_train_batches": 1000},
-        **{"limit_val_batches": 0.05, "precision": "bf16", "log_every_n_steps": 50, "gradient_clip_val": 1.0},
-        **{"accumulate_grad_batches": 1, "val_check_interval": 1.0, "enable_progress_bar": False},
+        "max_epochs": 100,
+        "devices": 2,
+        "limit_train_batches": 1000,
+        "precision": "bf16",
+        **FIXED,
     }
 
 

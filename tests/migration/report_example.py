@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from migration.codemods import Finding, Moved, Outcome
 from migration.gates import Failure, Verdict
+from migration.outcome import Finding, Moved, Outcome
 from migration.plan import Plan
 from migration.report import Report
 from migration.tree import Overlay

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from migration.codemods import Finding, Outcome
+from migration.outcome import Finding, Outcome
 from tests.migration.report_example import FILES, HOLDS, SAMPLER, example, failing, made, outcomes, plan
 from tests.migration.support import plan_of
 

@@ -111,6 +111,10 @@ def test_any_path_goes_through(path: str) -> None:
     assert_applies({}, {path: (b"", True)})
 
 
+def test_a_name_with_a_space_ends_in_a_tab_as_git_writes_it() -> None:
+    assert b"--- a/run all.sh\t\n+++ b/run all.sh\t\n" in assert_applies({"run all.sh": (b"a\n", False)}, {"run all.sh": (b"b\n", False)})
+
+
 def test_carriage_returns_and_odd_bytes_are_kept() -> None:
     patch = assert_applies({"a.py": (b"x\r\n\xff\r\ny", False)}, {"a.py": (b"z\r\n\xff\r\ny", False)})
     assert b"-x\r\n+z\r\n \xff\r\n y\n\\ No newline at end of file\n" in patch

@@ -74,6 +74,11 @@ def test_what_only_looks_like_a_use_is_none(path: str, text: str) -> None:
     assert edges({path: text}) == set()
 
 
+def test_a_dotted_name_means_the_innermost_module_alone() -> None:
+    files: dict[str, str | bytes] = {"pkg/__init__.py": "", "pkg/sub/__init__.py": "", "pkg/sub/a.py": "", "c.yaml": "_target_: pkg.sub.a.Net\n"}
+    assert edges(files, *(path for path in files if path.endswith(".py"))) == {("c.yaml", "pkg/sub/a.py", "mention", ())}
+
+
 def test_a_bare_name_that_two_files_bear_is_nobody() -> None:
     files: dict[str, str | bytes] = {"jake/train.py": "", "jobs/run.sh": "python train.py\n", "jake/run.sh": "python train.py\n"}
     assert edges(files, MODULE, "jake/train.py") == {("jake/run.sh", "jake/train.py", "call", ())}

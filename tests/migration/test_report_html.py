@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from migration.codemods import Finding, Level, Moved, Outcome
 from migration.gates import Verdict
+from migration.outcome import Finding, Level, Moved, Outcome
 from migration.report import write_reports
 from migration.report.compare import compare, segments, visible
 from migration.report.html import render_html

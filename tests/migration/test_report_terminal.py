@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from migration.codemods import Finding, Outcome
+from migration.outcome import Finding, Outcome
 from migration.report import Report
 from migration.report.terminal import render_terminal, step_line
 from tests.migration.report_example import FILES, HOLDS, example, failing, made, outcomes, plan

@@ -104,7 +104,7 @@ def q4_prox_per_group(work):
 @probe
 def q8_q11_loader(work):
     loader = data(work).train_dataloader()
-    first = [[d["dataset_idx"].tolist() for d in b] for _, b in zip(range(2), loader)]
+    first = [[d["dataset_idx"].tolist() for d in b] for _, b in zip(range(2), loader, strict=False)]
     try:
         pickle.dumps(loader.dataset.datasets[0])
         pickled = "yes"
@@ -192,7 +192,7 @@ def q14_q15_step(work):
         "keys": keys,
         "aux": aux[0],
         "aux of the last": last,
-        "aux flags": {k: v for k, v in aux[1].items()},
+        "aux flags": dict(aux[1]),
         "rows": [rows, len(batch[-1]["robs"])],
         "skipped": sorted(m.logged),
         "zero": [float(zero), zero.requires_grad, zero.grad_fn is None],
@@ -229,7 +229,7 @@ def q17_schedules(work):
 def q10_sampler(work):
     dm = data(work, enable_curriculum=True)
     tagged = torch.utils.data.ConcatDataset([dm.train_dsets[n] for n in dm.names])
-    kw = dict(num_replicas=2, rank=0, drop_last=True)
+    kw = {"num_replicas": 2, "rank": 0, "drop_last": True}
     s = old.ContrastWeightedSampler(tagged, dm.contrast_scores, dm.name2idx, **kw)
     drawn = list(s)
     s.set_step(8000)
@@ -363,7 +363,7 @@ def old_lightning(work):
         "single": {
             "keys": keys,
             "steps": steps,
-            "same": all(torch.equal(a, b) for a, b in zip(single.state_dict().values(), loaded.state_dict().values())),
+            "same": all(torch.equal(a, b) for a, b in zip(single.state_dict().values(), loaded.state_dict().values(), strict=True)),
             "hparams": sorted(hparams),
             "model_class": f"{hparams['model_class'].__module__}.{hparams['model_class'].__qualname__}",
         }
@@ -375,9 +375,7 @@ def old_lightning(work):
     save_model_with_metadata(loaded, f"{work}/best/b.ckpt", {"val_loss": 0.1})
     out["best"] = find_best_checkpoint(f"{work}/best").name
 
-    multi = MultiDatasetPLCore(
-        build_model, {**config, "model_type": "v1multi"}, [{"cids": [0, 1]}, {"cids": [0, 1, 2]}], optim_kwargs={"lr": 1e-2}
-    )
+    multi = MultiDatasetPLCore(build_model, {**config, "model_type": "v1multi"}, [{"cids": [0, 1]}, {"cids": [0, 1, 2]}], optim_kwargs={"lr": 1e-2})
     loader = torch.utils.data.DataLoader([{"a": item(2), "b": item(3)} for _ in range(4)], batch_size=4)
     path, keys, steps = fit(multi, loader)
     ckpt = torch.load(path, weights_only=False)
