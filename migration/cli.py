@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from migration.errors import BadInput, MigrationError
+from migration.errors import BadInput, DecisionNeeded, MigrationError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,6 +51,9 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run one command. Returns the exit status of the contract: 0 done, 1 gate failed, 2 bad input, 3 decision needed."""
     arguments = parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         return HANDLERS[arguments.command](arguments)
     except MigrationError as error:
@@ -113,7 +117,7 @@ def _show(arguments: argparse.Namespace, run: Run, applied: bool) -> dict[str, A
 
     report = Report.build(run.plan, run.before, run.after, run.outcomes, run.verdicts, applied=applied, seconds=run.seconds)
     if arguments.json:
-        print(json.dumps(report.to_json(), ensure_ascii=False))
+        print(json.dumps(report.to_json()))
     else:
         render_terminal(report, _console(arguments))
     return report.to_json()
@@ -156,8 +160,8 @@ def _do_apply(arguments: argparse.Namespace) -> int:
             return 0
         applied = apply(run, store)
         report = Report.build(run.plan, run.before, run.after, run.outcomes, run.verdicts, applied=applied, seconds=run.seconds)
-        if applied or not (store.folder / "report.json").exists():
-            write_reports(report, store.folder)
+        if applied or not (store.home / "report.json").exists():
+            write_reports(report, store.home)
         _show(arguments, run, applied)
     return 0
 
@@ -186,9 +190,7 @@ def _do_verify(arguments: argparse.Namespace) -> int:
 
 def _do_status(arguments: argparse.Namespace) -> int:
     store = _store(arguments)
-    with store.locked():
-        _recover(store)
-        history = store.history()
+    history = store.history()
     applied = [{key: record[key] for key in ("plan", "title", "digest", "time", "steps")} for record in history]
     lines = [f"{r['time']}  {r['plan']}  {r['digest'][:12]}  steps {', '.join(r['steps'])}" for r in applied]
     _answer(arguments, {"ok": True, "repo": str(arguments.repo.resolve()), "applied": applied}, "\n".join(lines) or "nothing has been applied here")
@@ -197,16 +199,17 @@ def _do_status(arguments: argparse.Namespace) -> int:
 
 def _do_rollback(arguments: argparse.Namespace) -> int:
     store = _store(arguments)
-    with store.locked():
-        _recover(store)
-        if not store.history():
-            _answer(arguments, {"ok": True, "restored": []}, "nothing has been applied here, so there is nothing to take back")
-            return 0
-        if not arguments.yes and sys.stdin.isatty() and not _agreed(f"Take the last migration of {arguments.repo} back?"):
-            print("nothing was changed", file=sys.stderr)
-            return 0
+    if not arguments.yes and sys.stdin.isatty() and store.history() and not _agreed(f"Take the last migration of {arguments.repo} back?"):
+        print("nothing was changed", file=sys.stderr)
+        return 0
+    try:
         restored = store.rollback(save_edits=arguments.yes)
-    _answer(arguments, {"ok": True, "restored": restored}, f"{len(restored)} files are as they were before the last apply")
+    except DecisionNeeded as error:
+        raise DecisionNeeded(f"{error} With --yes they are kept aside in .migration/edited/ and everything else is taken back") from error
+    for note in store.notes:
+        print(note, file=sys.stderr)
+    sentence = f"{len(restored)} files are as they were before the last apply" if restored else "nothing has been applied here, so there is nothing to take back"
+    _answer(arguments, {"ok": True, "restored": restored, "notes": store.notes}, sentence)
     return 0
 
 
@@ -216,14 +219,14 @@ def _do_audit(arguments: argparse.Namespace) -> int:
 
     answers = audit(_tree(arguments), load_plan(arguments.plan))
     if arguments.json:
-        print(json.dumps({"ok": True, "questions": answers}, ensure_ascii=False))
+        print(json.dumps({"ok": True, "questions": answers}))
     else:
         render_audit(answers, _console(arguments))
     return 0
 
 
 def _answer(arguments: argparse.Namespace, data: dict[str, Any], sentence: str) -> None:
-    print(json.dumps(data, ensure_ascii=False) if arguments.json else sentence)
+    print(json.dumps(data) if arguments.json else sentence)
 
 
 HANDLERS: dict[str, Callable[[argparse.Namespace], int]] = {

@@ -95,9 +95,8 @@ class Overlay:
         """Lay `edits` (path to new bytes, None for deleted) over what is there."""
         for path, content in edits.items():
             self._sources.pop(path, None)
-            if content is None and not self.base.exists(path):
-                self.edits.pop(path, None)
-            elif content is not None and self.base.exists(path) and self.base.read(path) == content:
+            unchanged = self.base.read(path) if self.base.exists(path) else None
+            if content == unchanged:
                 self.edits.pop(path, None)
             else:
                 self.edits[path] = content

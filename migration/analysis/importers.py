@@ -149,11 +149,11 @@ def _python_edits(
         if isinstance(node, ast.Import):
             edits += _chains(source, node, renames, there, roots)
     edits += _strings(there, source, renames, roots)
-    for node, root in _places(source, rootless):
-        start = source.span(node)[0]
-        text = root_lines(source, node, root, notebook) + _gap(source, start)
+    for place, root in _places(source, rootless):
+        start = source.span(place)[0]
+        text = root_lines(source, place, root, notebook) + _gap(source, start)
         edits = [(s, e, text + new) if s == start else (s, e, new) for s, e, new in edits]
-        lines = [(n, before, text.strip() + " … " + after) if n == node.lineno else (n, before, after) for n, before, after in lines]
+        lines = [(n, before, text.strip() + " … " + after) if n == place.lineno else (n, before, after) for n, before, after in lines]
     return sorted(set(edits)), lines
 
 

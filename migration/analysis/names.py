@@ -146,17 +146,17 @@ class _Finder(ast.NodeVisitor):
         scope: _Scope | None = self.scope
         class_is_seen = True
         while scope and scope.kind != "module":
-            if name in scope.globals:
+            if name in scope.globals and (scope.kind != "class" or class_is_seen):
                 return True
             if scope.kind != "class":
                 if name in scope.bound:
                     return False
             elif class_is_seen:
-                # A class body that reads a name before binding it gets the module's, whatever functions lie between.
                 if name in scope.bound or name in ("__module__", "__qualname__"):
                     return False
-                if name in scope.later and self.mode in ("eager", "deferred"):
-                    return True
+                if name in scope.later:
+                    # A class body that reads a name before binding it gets the module's, whatever functions lie between.
+                    return self.mode in ("eager", "deferred")
             elif name == "__class__":
                 return False
             class_is_seen = class_is_seen and scope.kind == "annotation"

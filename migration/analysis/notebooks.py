@@ -63,7 +63,7 @@ class Node:
 
 def cells(raw: bytes, kind: str = "code") -> list[CellSource]:
     """The cells of one kind. Raises BadInput where `raw` is not a notebook."""
-    return [cell for cell in _cells(_text(raw)) if cell.kind == kind]
+    return [cell for cell in _cells(decoded(raw)) if cell.kind == kind]
 
 
 def with_cell_texts(raw: bytes, texts: Mapping[int, str]) -> bytes:
@@ -71,9 +71,9 @@ def with_cell_texts(raw: bytes, texts: Mapping[int, str]) -> bytes:
 
     Raises BadInput where `raw` is not a notebook.
     """
-    document = _text(raw)
+    document = decoded(raw)
     edits = [edit for cell in _cells(document) if texts.get(cell.index, cell.text) != cell.text for edit in _edits(document, cell, texts[cell.index])]
-    return splice(document, edits).encode("utf-8", "surrogateescape")
+    return splice(document, edits).encode()
 
 
 def python_text(cell: CellSource) -> str:
@@ -113,8 +113,12 @@ def _blank(text: str) -> str:
     return re.sub(r"[^\r\n]", " ", text)
 
 
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape")
+def decoded(raw: bytes) -> str:
+    """The notebook's own text. Raises BadInput."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise BadInput(f"not a notebook that can be read ({error})") from error
 
 
 def _cells(document: str) -> list[CellSource]:
@@ -134,7 +138,7 @@ def _cell(document: str, index: int, node: Node) -> CellSource:
     if source is NOTHING:
         source = _member(node, "input")
     parts = [json.loads(document[n.start : n.end]) for n in source.literals if source is not NOTHING]
-    return CellSource(index, document[kind.start + 1 : kind.end - 1], "".join(parts), source)
+    return CellSource(index, json.loads(document[kind.start : kind.end] or '""'), "".join(parts), source)
 
 
 NOTHING = Node(0, 0, ())
@@ -233,5 +237,6 @@ def _lines(text: str) -> list[str]:
 
 
 def _escaped(document: str, text: str) -> str:
-    """`text` inside a JSON string; written in ASCII where the whole notebook is."""
-    return json.dumps(text, ensure_ascii=document.isascii())[1:-1]
+    """`text` inside a JSON string; written in ASCII where the whole notebook is, and where UTF-8 has no bytes for it."""
+    inside = json.dumps(text, ensure_ascii=document.isascii())[1:-1]
+    return re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", inside)

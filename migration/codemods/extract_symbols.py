@@ -109,11 +109,15 @@ def _with_root(tree: Overlay, source: Source, text: str, layout: Layout, context
         return text
     new = Source(source.path, source.encode(text))
     targets = {modules.dotted_name(t, context.roots) for t in layout.home.values()}
-    first = next((n for n in new.tree.body if isinstance(n, ast.ImportFrom) and module_text(n) in targets or isinstance(n, ast.Import) and n.names[0].name in targets), None)
+    first = next((n for n in new.tree.body if isinstance(n, ast.Import | ast.ImportFrom) and _names_module(n) in targets), None)
     if first is None:
         return text
     start = new.span(first)[0]
     return text[:start] + root_lines(new, first, root) + new.newline + text[start:]
+
+
+def _names_module(node: ast.Import | ast.ImportFrom) -> str:
+    return module_text(node) if isinstance(node, ast.ImportFrom) else node.names[0].name
 
 
 def _packages(tree: Overlay, step: ExtractSymbols, layout: Layout, context: Context) -> dict[str, bytes | None]:

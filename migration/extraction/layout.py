@@ -55,11 +55,11 @@ class Layout:
         """Other homes that `target` imports from, with the names; the source's own path for what stays there."""
         found: dict[str, set[str]] = {}
         for unit in self.moving(target):
-            for name in unit.needs_now if now_only else unit.needs:
-                provider = self.scope.provider(name, unit)
+            needed = self.scope.while_loading(unit) if now_only else {(n, self.scope.provider(n, unit)) for n in unit.needs}
+            for name, provider in needed:
                 if provider is None or provider.sort in ("import", "guarded import", "future") or self.home.get(provider.index) == target:
                     continue
-                home = self.place(name) or (self.source if provider.index not in self.home else self.home[provider.index])
+                home = self.place(name) or self.home.get(provider.index, self.source)
                 if home != target:
                     found.setdefault(home, set()).add(name)
         return found
@@ -80,7 +80,8 @@ class Layout:
         leans = {t: set(self.leans(t)) & targets for t in targets}
 
         def reach(start: str) -> set[str]:
-            seen, todo = set(), [start]
+            seen: set[str] = set()
+            todo = [start]
             while todo:
                 for following in leans[todo.pop()] - seen:
                     seen.add(following)
@@ -223,15 +224,15 @@ def _needed_while_loading(layout: Layout) -> list[tuple[Unit, str, str]]:
     for unit in layout.staying():
         if unit.sort == "main guard":
             continue
-        for name in unit.needs_now:
-            provider = layout.scope.provider(name, unit)
-            if provider is not None and (target := layout.home.get(provider.index)) in backward:
+        for name, provider in layout.scope.while_loading(unit):
+            target = layout.home.get(provider.index)
+            if target in backward:
                 urgent.setdefault(target or "", name)
     for target in backward:
         for unit in layout.moving(target):
             if any(n in _decorators(unit) for n in layout.leans(target, now_only=True).get(layout.source, ())):
                 urgent.setdefault(target, next(iter(sorted(unit.binds))))
-    reached = {t for t in urgent}
+    reached = set(urgent)
     while more := {t for u in reached for t in layout.leans(u) if t in backward} - reached:
         reached |= more
     found = []
@@ -245,8 +246,7 @@ def _needed_while_loading(layout: Layout) -> list[tuple[Unit, str, str]]:
                     "needs the moved names as it loads: that would be an import cycle. Name more symbols in the step, or fewer"
                 )
             found += [(u, target, f"{layout.source} needs {target} as it loads, which leans on it") for u in units]
-    seen: set[int] = set()
-    return [f for f in found if not (f[0].index in seen or seen.add(f[0].index))]
+    return list({unit.index: (unit, target, why) for unit, target, why in reversed(found)}.values())[::-1]
 
 
 def _hoist_effects(layout: Layout) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,6 +45,23 @@ class Scope:
     def users(self, name: str) -> list[Unit]:
         """Units that lean on some definition of `name`, its own binders left out."""
         return [u for u in self.units if name in u.needs and name not in u.binds]
+
+    def while_loading(self, unit: Unit) -> set[tuple[str, Unit]]:
+        """(name, unit that provides it) for what may be needed as `unit` runs: its own needs, and those of the functions and
+        classes it may call on the way. A class whose base is named is not called by that.
+        """
+        found: set[tuple[str, Unit]] = set()
+        todo = [(unit, name) for name in unit.needs_now]
+        while todo:
+            user, name = todo.pop()
+            provider = self.provider(name, user)
+            if provider is None or (name, provider) in found:
+                continue
+            found.add((name, provider))
+            only_a_base = user is unit and user.sort == "definition" and any(isinstance(n, ast.ClassDef) for n in provider.nodes)
+            if provider.sort == "definition" and not only_a_base:
+                todo += [(provider, n) for n in provider.needs]
+        return found
 
     @cached_property
     def rebound(self) -> dict[str, list[Unit]]:

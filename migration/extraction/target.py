@@ -205,16 +205,16 @@ class Composer:
             for name in piece.binds & set(bound):
                 if bound[name].sort not in ("import", "guarded import"):
                     raise BadInput(f"{self.target}:{bound[name].lines[0]}: {name!r} is defined there, and what comes from {self.source.path} means another {name!r}; rename one")
-            if not piece.binds or piece.binds - set(bound):
-                if not (not piece.binds and piece.text.split("#")[0].strip() in old.text):
-                    lines.append(piece.text)
+            known = piece.text.split("#")[0].strip() in old.text if not piece.binds else piece.binds <= set(bound)
+            if not known:
+                lines.append(piece.text)
         futures = [f for f in self._futures() if f not in old.text]
         place = max([u.statement.end for u in units if u.sort in ("docstring", "future")], default=0)
         if futures:
             edits.append((place, place, "\n".join(["", *futures]) + "\n"))
         last = max([u.statement.end for u in units if u.sort in ("docstring", "future", "import", "guarded import")], default=0)
         if lines:
-            edits.append((last, last, ("" if last else "") + "\n".join(lines) + "\n"))
+            edits.append((last, last, "\n".join(lines) + "\n"))
         guard = next((u for u in units if u.sort == "main guard"), None)
         end = guard.statement.lead if guard else len(old.text)
         before = "" if old.text[:end].endswith(("\n", "\r")) or not end else "\n"

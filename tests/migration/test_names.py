@@ -170,6 +170,15 @@ def test_string_annotations(code: str, names: set[str]) -> None:
     assert free_names(code).string_annotations == names
 
 
+def test_a_string_annotation_may_mean_a_later_name_of_its_class() -> None:
+    assert free_names("class A:\n  x: 'B'\n  class B: ...\n").string_annotations == set()
+
+
+def test_global_in_a_class_body_is_the_bodys_own() -> None:
+    found = free_names("def f(y):\n  class A:\n    global x\n    x = 1\n    def g(self): return x\n")
+    assert found.assigned_global == {"x"}
+
+
 def test_metadata_of_annotated_still_runs() -> None:
     assert free_names("x: Annotated['T', 'metres', unit(k)] = 1").eager == {"Annotated", "unit", "k"}
 

@@ -110,7 +110,9 @@ def test_apply_keeps_the_owner_of_a_file(root: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only the superuser can give a file away")
     os.chown(root / "a.py", 1234, 1234)
-    store_of(root, a=b"A").rollback()
+    store = store_of(root, a=b"A")
+    assert ((root / "a.py").stat().st_uid, (root / "a.py").stat().st_gid) == (1234, 1234)
+    store.rollback()
     assert ((root / "a.py").stat().st_uid, (root / "a.py").stat().st_gid) == (1234, 1234)
 
 
@@ -141,6 +143,17 @@ def test_a_folder_that_still_holds_a_cache_stays(root: Path) -> None:
     write_tree(root, {"pkg/deep/__pycache__/c.pyc": b"x"})
     Store(root).apply(planned(root, {"pkg/deep/c.py": None}), {})
     assert (root / "pkg/deep/__pycache__/c.pyc").exists()
+
+
+def test_a_file_saved_into_a_folder_that_is_just_being_removed_keeps_it(root: Path) -> None:
+    class Race(Disk):
+        def rmdir(self, path: Path) -> None:
+            if path.name == "deep":
+                (path / "mine.py").write_bytes(b"mine")
+            super().rmdir(path)
+
+    Store(root, Race()).apply(planned(root, {"pkg/deep/c.py": None}), {})
+    assert os.listdir(root / "pkg/deep") == ["mine.py"]
 
 
 def test_a_folder_that_was_empty_before_stays_empty(root: Path) -> None:
@@ -225,7 +238,7 @@ def test_a_link_that_appears_during_the_apply_is_not_followed(root: Path, tmp_pa
         (root / "pkg/deep").rename(tmp_path / "moved")
         (root / "pkg/deep").symlink_to(tmp_path / "elsewhere")
 
-    with pytest.raises(BadInput, match="pkg/deep is a symbolic link"):
+    with pytest.raises(BadInput, match=r"pkg/deep is a symbolic link.*the tree is as it was$"):
         Store(root, Meddler(meddle)).apply(planned(root, {"a.py": b"A", "pkg/deep/c.py": b"C"}), {})
     assert (tmp_path / "elsewhere/c.py").read_bytes() == b"c"
     assert (root / "a.py").read_bytes() == b"a = 1\r\n"

@@ -178,17 +178,24 @@ def test_what_a_taken_back_apply_had_left_is_a_conflict(root: Path) -> None:
     assert conflicts(root, "a.py") == ["a.py"]
 
 
-def test_asking_takes_no_lock_of_git(root: Path) -> None:
-    write_tree(root, {"a.py": b"edit\n", "b.py": b"b\n"})
+def test_asking_leaves_the_index_as_it_is(root: Path) -> None:
+    os.utime(root / "b.py", (1, 1))  # git would write the new time into its index
     index = (root / ".git/index").read_bytes()
+    assert conflicts(root, "a.py", "b.py") == []
+    assert (root / ".git/index").read_bytes() == index
+
+
+def test_asking_while_somebody_holds_the_lock_of_git(root: Path) -> None:
+    write_tree(root, {"a.py": b"edit\n"})
     (root / ".git/index.lock").touch()
     assert conflicts(root, "a.py", "b.py") == ["a.py"]
-    assert (root / ".git/index").read_bytes() == index
 
 
 def test_run_from_a_hook_of_another_repository(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = repository(tmp_path / "other")
-    write_tree(root, {"a.py": b"edit\n"})
+    for folder in (root, other):
+        write_tree(folder, {"a.py": b"edit\n"})
+    git(other, "commit", "-q", "-a", "-m", "what is an edit here is committed there")
     monkeypatch.setenv("GIT_DIR", str(other / ".git"))
     monkeypatch.setenv("GIT_INDEX_FILE", str(other / ".git/index"))
     assert conflicts(root, "a.py") == ["a.py"]

@@ -145,17 +145,17 @@ def test_apply_killed_at_every_step(root: Path, foreign: str) -> None:
 def test_rollback_killed_at_every_step(root: Path, foreign: str) -> None:
     before, changes = snapshot(root), changes_in(root)
     for n in range(1000):
-        Store(root).apply(changes, {})
+        Store(root, Faulty(1000, killed, "pkg" if foreign else "")).apply(changes, {})
         after = snapshot(root)
-        (root / "top.py").write_bytes(b"t, edited")
+        (root / "pkg/new/sub/n.py").write_bytes(b"n, edited")
         disk = Faulty(n, killed, "pkg" if foreign else "")
         lived = forked(lambda disk=disk: Store(root, disk).rollback(save_edits=True))
         Store(root).recover()
-        assert snapshot(root) in (before, {**after, "top.py": (b"t, edited", 0o755)})
+        assert snapshot(root) in (before, {**after, "pkg/new/sub/n.py": (b"n, edited", 0o644)})
         clean(root)
         Store(root).rollback(save_edits=True)
         assert snapshot(root) == before
-        assert b"t, edited" in [path.read_bytes() for path in (root / ".migration/edited").rglob("top.py")]
+        assert b"n, edited" in [path.read_bytes() for path in (root / ".migration/edited").rglob("n.py")]
         if lived:
             break
     assert n > 20
@@ -228,19 +228,28 @@ class Logged(Disk):
 def test_what_the_power_may_take_is_on_the_platter_before_the_state_says_so(root: Path) -> None:
     disk, home, changes = Logged(), root / ".migration", changes_in(root)
     Store(root, disk).apply(changes, {})
-    log = disk.log
-    begun, done = log.index(("replace", home / "tx-0001.applying")), log.index(("replace", home / "tx-0001.applied"))
-    in_tree = [i for i, (_, path) in enumerate(log) if home not in (path, *path.parents)]
-    assert begun < min(in_tree)
-    assert max(in_tree) < done
+    begun, done = (disk.log.index(("replace", home / f"tx-0001.{state}")) for state in ("applying", "applied"))
     draft, applied = home / "tx-0001.draft", home / "tx-0001.applied"
     written = {path.relative_to(applied) for path in applied.rglob("*") if path.is_file()}
     written |= {Path("new", str(i)) for i, change in enumerate(changes) if change.after is not None}
-    assert {draft / path for path in written} <= {path for name, path in log[:begun] if name == "flush"}
-    assert {draft / "old", draft / "new", draft} <= {path for name, path in log[:begun] if name == "sync"}
-    changed = {path.parent for name, path in (log[i] for i in in_tree) if name in ("replace", "unlink", "mkdir", "rmdir") and path.parent.is_dir()}
-    assert changed <= {path for name, path in log[begun + 1 : done] if name == "sync"}
-    assert ("sync", home) in log[begun : min(in_tree)]
+    assert {draft / path for path in written} <= {path for name, path in disk.log[:begun] if name == "flush"}
+    assert {draft / "old", draft / "new", draft} <= {path for name, path in disk.log[:begun] if name == "sync"}
+    _changed_and_synced_between(disk.log, begun, done, home)
+
+    disk.log.clear()
+    Store(root, disk).rollback()
+    begun, done = (disk.log.index(("replace", home / f"tx-0001.{state}")) for state in ("reverting", "gone"))
+    _changed_and_synced_between(disk.log, begun, done, home)
+
+
+def _changed_and_synced_between(log: list[tuple[str, Path]], begun: int, done: int, home: Path) -> None:
+    """The tree changes only between the two states, and each lasts before what follows it."""
+    in_tree = [i for i, (_, path) in enumerate(log) if home not in (path, *path.parents)]
+    assert begun < in_tree[0]
+    assert in_tree[-1] < done
+    assert ("sync", home) in log[begun : in_tree[0]]
+    changed = {path.parent for name, path in (log[i] for i in in_tree) if name in ("replace", "unlink", "mkdir", "rmdir")}
+    assert {folder for folder in changed if folder.is_dir()} <= {path for name, path in log[in_tree[0] : done] if name == "sync"}
 
 
 def test_a_folder_that_may_not_be_written() -> None:
@@ -288,6 +297,7 @@ def test_rollback_refused_once_at_every_step_goes_on_with_the_next_command(root:
             Store(root, disk).rollback()
         except MigrationError as error:
             assert "Permission denied" in str(error)
+            assert list(root.glob(".migration/tx-*.gone")) == []
         Store(root).recover()
         assert snapshot(root) in (before, after)
         clean(root)

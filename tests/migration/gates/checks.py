@@ -12,7 +12,7 @@ from migration.plan import Plan
 from migration.tree import Overlay
 from tests.migration.support import overlay, plan_of
 
-READING_GATES = frozenset({"parses", "definitions-intact", "comments-kept", "names"})
+READING_GATES = frozenset({"parses", "definitions-intact", "comments-kept", "names", "references"})
 ANY_STEP = {"kind": "unify-import", "from": "no_such_package", "to": "nor_such"}
 
 

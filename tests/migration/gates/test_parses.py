@@ -8,6 +8,8 @@ import pytest
 
 from tests.migration.gates.checks import check_of, failing, fatal
 
+NOTEBOOK = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+
 
 def test_only_this_gate_sees_a_broken_file() -> None:
     check = check_of({"a.py": "x = 1\n"}, {"a.py": "x = = 1\n"})
@@ -24,7 +26,7 @@ def test_only_this_gate_sees_a_broken_file() -> None:
         ("a.yaml", "a:\n  b: 1\n", "a:\n\tb: 1\n"),
         ("a.yml", "a: ä\n", b"a: \xe4\n"),
         ("a.sh", 'echo "a"\n', 'echo "a\nfi )\n'),
-        ("a.ipynb", json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}), json.dumps({"cells": {}, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})),
+        ("a.ipynb", json.dumps(NOTEBOOK), json.dumps({**NOTEBOOK, "cells": {}})),
     ],
 )
 def test_each_kind_of_file_is_read_by_its_own_parser(path: str, good: str, bad: str | bytes) -> None:
