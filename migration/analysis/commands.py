@@ -164,6 +164,8 @@ def _option(words: Sequence[str], position: int) -> bool:
     return position > 0 and words[position - 1].startswith("-") and "=" not in words[position - 1] and not word.endswith((".py", ".sh"))
 
 
+OPTION_FOLLOWS = re.compile(r"[ \t]+--?[A-Za-z]")
+
 _SEPARATOR = re.compile(r"&&|\|\|?|[;&]|\$\(|(?<!\w)\((?=\w)")
 _SPACE = re.compile(r"(?:\\[nrt](?!\w*[/.])|\\(?=\s)|[\s\"'`,\[\](){}<>#*])+")
 

@@ -16,7 +16,8 @@ from functools import cache, cached_property
 import tree_sitter_bash
 from tree_sitter import Language, Node, Parser
 
-from migration.analysis.commands import CALLS, LAUNCHERS, LOOKING, REMOVING, SHELLS, SHOWING, Mention, Role, Token, program, runner, shown, tokens
+from migration.analysis import commands
+from migration.analysis.commands import Mention, Role, Token, program, runner, shown, tokens
 
 # What ends the climb from a path to what it is there for.
 CONTEXTS = frozenset(
@@ -87,13 +88,14 @@ class _Shell:
         if token.variable:
             return Place("variable")
         token = self._default(token)
-        if token.outer[0] != token.start and re.match(r"[\w./}\"'$-]", self.text[token.outer[0] - 1 : token.outer[0]]):
-            return None
         node, string = self.root.descendant_for_byte_range(token.start, token.end), None
         while node is not None and node.type not in CONTEXTS:
             if node.type in STRINGS and (node.start_byte, node.end_byte) != token.outer:
                 string = node
+            if node.type == "concatenation" and string is None and not self._whole(node, token):
+                return None
             node = node.parent
+        place: Place | None
         if node is None or node.type == "ERROR":
             place = self._by_words(token, script)
         else:
@@ -110,6 +112,11 @@ class _Shell:
         end = token.outer[1] + 1
         quoted = found[0][0] in "\"'" and self.text.startswith(found[0][0], end)
         return replace(token, outer=(token.outer[0] - len(found[0]) + (found[0][0] in "\"'" and not quoted), end + quoted))
+
+    def _whole(self, word: Node, token: Token) -> bool:
+        """Whether a word made of several pieces is the path, or ends in `=` and the path."""
+        before = self.text[word.start_byte : token.outer[0]]
+        return (not before or before.endswith("=")) and token.outer[1] == word.end_byte
 
     def _in_context(self, node: Node, string: Node | None, token: Token, script: str, seen: frozenset[str]) -> Place | None:
         match node.type:
@@ -129,19 +136,20 @@ class _Shell:
         words = [child for child in node.children if child.type not in ("variable_assignment", "file_redirect", "heredoc_redirect")]
         position = next((i for i, child in enumerate(words) if child.start_byte <= token.start < child.end_byte), 0)
         before = [_unquoted(self.slice(child)) for child in words[:position]]
+        before = before[max((i + 1 for i, word in enumerate(before) if word in ("-exec", "-execdir")), default=0) :]
         name = program(before)
         if string is not None:
-            role: Role = "shown-call" if name in SHOWING else "mention" if name in LOOKING else "call-in-string"
-            return self._in_text(string.start_byte + 1, string.end_byte - 1, token, script, role, prose=name not in SHELLS and name != "eval")
+            role: Role = "shown-call" if name in commands.SHOWING else "mention" if name in commands.LOOKING else "call-in-string"
+            return self._in_text(string.start_byte + 1, string.end_byte - 1, token, script, role, prose=name not in commands.SHELLS and name != "eval")
         if (words[position].start_byte, words[position].end_byte) != token.outer:
             return Place("mention", tool=name)
         if position == 0:
             return Place("call", leads=True) if not self.prose or self.text.startswith("./", token.start) else MENTION
-        if name in LOOKING:
+        if name in commands.LOOKING:
             return Place("mention", tool=name)
-        found = runner(before[1:] if name in SHOWING else before, script, prose=name in SHOWING)
+        found = runner(before[1:] if name in commands.SHOWING else before, script, prose=name in commands.SHOWING)
         if found:
-            return Place("shown-call" if name in SHOWING else "call", found.module and self._plain(token), found.leads)
+            return Place("shown-call" if name in commands.SHOWING else "call", found.module and self._plain(token), found.leads)
         if name in self._functions and self._runs(str(position), script, seen, self._functions[name]):
             return Place("call")
         return Place("mention", tool=name)
@@ -170,8 +178,8 @@ class _Shell:
         begin = statement.start_byte if statement is not None else node.start_byte
         header = self.text[begin : node.start_byte]
         name = program([_unquoted(word) for word in header.replace("<", " <").split()])
-        role: Role = "shown-call" if name in SHOWING and not re.search(r"[>|]", header) else "call-in-string"
-        return self._in_text(node.start_byte, node.end_byte, token, script, role, prose=name not in SHELLS and name not in LAUNCHERS)
+        role: Role = "shown-call" if name in commands.SHOWING and not re.search(r"[>|]", header) else "call-in-string"
+        return self._in_text(node.start_byte, node.end_byte, token, script, role, prose=name not in commands.SHELLS and name not in commands.LAUNCHERS)
 
     def _in_comment(self, node: Node, token: Token, script: str) -> Place | None:
         """The commented lines that are one command: those above that end in a backslash belong to it."""
@@ -187,14 +195,14 @@ class _Shell:
     def _in_text(self, begin: int, end: int, token: Token, script: str, role: Role, prose: bool) -> Place | None:
         """The place in a piece that is shell in itself; `role` is what a call in there amounts to."""
         piece = self.text[begin:end]
-        plain = HASHES.sub(_spaces, piece) if role == "commented-call" else ESCAPED.sub(r" \1", piece)
-        shift = next((len(q) for q in ('\\"', "\\'") if self.text.endswith(q, 0, token.start)), 0)
-        inner = replace(token, start=token.start - begin, end=token.end - begin, outer=(token.outer[0] - begin, token.outer[1] - begin))
-        if shift and inner.outer[0] != inner.start:  # the backslashes of \"…\" have become spaces
-            inner = replace(inner, outer=(inner.start - 1, inner.end + 2))
-            plain = plain[: inner.end] + plain[inner.end + 1 : inner.end + 2] + " " + plain[inner.end + 2 :]
-            inner = replace(inner, outer=(inner.start - 1, inner.end + 1))
+        plain = HASHES.sub(_spaces, piece) if role == "commented-call" else ESCAPED.sub(_unescaped, piece)
+        if role == "shown-call":
+            plain = re.sub(r"\\[nt]", "  ", plain)
+        outer = token.outer if token.outer[0] == token.start - 1 else (token.start, token.end)
+        inner = replace(token, start=token.start - begin, end=token.end - begin, outer=(outer[0] - begin, outer[1] - begin))
         place = _Shell(plain, prose).place(inner, script)
+        if place is not None and place.role == "mention" and role in ("shown-call", "commented-call") and commands.OPTION_FOLLOWS.match(self.text, token.outer[1]):
+            return replace(place, role="shown-call")  # "see x.py --help"
         if place is None or place.role in ("mention", "variable", "assigned"):
             return place
         return replace(place, role=role)
@@ -228,9 +236,9 @@ class _Shell:
             start, end = use.span()
             quote = next((q for q in ('\\"', '"') if self.text.endswith(q, 0, start) and self.text.startswith(q, end)), "")
             place = self.place(Token(start, end, (start - len(quote), end + len(quote)), False), script, seen | {variable})
-            if place is not None and place.tool in REMOVING:
+            if place is not None and place.tool in commands.REMOVING:
                 return False
-            found = found or (place is not None and place.role in (CALLS | {"assigned"}) - {"commented-call"})
+            found = found or (place is not None and place.role in (commands.CALLS | {"assigned"}) - {"commented-call"})
         return found
 
     # the working directory
@@ -268,16 +276,23 @@ class _Shell:
 
 def _joined(folder: str | None, more: str | None) -> str | None:
     """The folder that `cd more` leads to from `folder`."""
+    if more == "" or (folder is None and more and not more.startswith("@")):
+        return folder
     if more is None or folder is None or more.startswith("@"):
         return more
-    if folder.startswith("@") or not more:
-        return f"{folder}/{more}".rstrip("/")
+    if folder.startswith("@"):
+        return f"{folder}/{more}"
     joined = posixpath.normpath(posixpath.join(folder, more))
     return "" if joined == "." else joined
 
 
 def _unquoted(word: str) -> str:
     return word[1:-1] if len(word) > 1 and word[0] in "\"'" and word[-1] == word[0] else word
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    """What an escape in a string stands for, as long as it; quotes become spaces, as words are all that matters."""
+    return "  " if found[1] == '"' else " " + found[1]
 
 
 def _spaces(found: re.Match[str]) -> str:

@@ -44,6 +44,8 @@ def definitions_intact(check: Check) -> Iterator[Failure]:
         old = _defining(check.before, source, name)
         new = _defining(check.after, target, name)
         left = _defining(check.after, source, name) if source != target else []
+        if not old and _imported(check.before, source, name):
+            continue  # part of a statement that moved; an import is no definition
         if not old:
             yield Failure(source, None, f"{name} is said to have moved from here to {target}, but the old tree does not define it here")
             continue
@@ -106,6 +108,10 @@ def _definition(source: Source, index: int, statement: Statement) -> Definition:
 
 def _defining(tree: Overlay, path: str, name: str) -> list[Definition]:
     return [d for d in _definitions(tree.source(path)) if name in d.names] if tree.exists(path) else []
+
+
+def _imported(tree: Overlay, path: str, name: str) -> bool:
+    return tree.exists(path) and tree.source(path).parses and any(name in bound_names(node) for node in tree.source(path).tree.body)
 
 
 # one definition, before and after
@@ -241,10 +247,10 @@ def _banners(check: Check, source: str, moved: list[tuple[Definition, Definition
     """What stays behind does not inherit the comments that stood above what left."""
     if not check.after.exists(source):
         return
-    staying = {d.text: d for d in _definitions(check.before.source(source))}
+    once = _definitions(check.before.source(source))
     left = {line: before for before, _ in moved for line in _comment_lines(before.lead)}
     for definition in _definitions(check.after.source(source)):
-        own = _comment_lines(staying[definition.text].lead) if definition.text in staying else set()
+        own = {line for d in once if d.names & definition.names for line in _comment_lines(d.lead)}
         for line in sorted(_comment_lines(definition.lead) - own):
             if line in left and definition.names:
                 name, owner = ", ".join(sorted(definition.names)), ", ".join(sorted(left[line].names))

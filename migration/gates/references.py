@@ -27,8 +27,8 @@ SHOWN = 20
 CONFIGS = (".yaml", ".yml", ".toml", ".json", ".cfg", ".ini")
 PROSE = (".md", ".rst", ".txt")
 MAKEFILES = ("Makefile", "makefile", "GNUmakefile")
+ELSEWHERE = ("/", "~", "$")  # what a written path begins with where this tree alone cannot say what it means
 CALLS = frozenset({"call", "call-in-string", "assigned"})
-STARTERS = frozenset({"run", "Popen", "call", "check_call", "check_output", "system", "popen", "run_path", "getoutput", "spawn"})
 DOTTED = re.compile(r"(?<![\w./$\\-])[^\W\d]\w*(?:\.[^\W\d]\w*)+(?![\w/-])")
 RUN_MODULE = re.compile(r"(?<!\S)-m\s+([^\W\d]\w*(?:\.[^\W\d]\w*)*)")
 
@@ -37,7 +37,6 @@ RUN_MODULE = re.compile(r"(?<!\S)-m\s+([^\W\d]\w*(?:\.[^\W\d]\w*)*)")
 class Trees:
     """The new tree, and the same with everything that is gone put back."""
 
-    check: Check
     after: Overlay
     there: Overlay
     gone: frozenset[str]
@@ -68,7 +67,7 @@ def references(check: Check) -> Iterator[Failure]:
     if not gone:
         return
     there = Overlay(check.after, {path: check.before.read(path) for path in gone})
-    trees = Trees(check, check.after, there, gone, check.plan.python.roots)
+    trees = Trees(check.after, there, gone, check.plan.python.roots)
     found: dict[str, list[Failure]] = defaultdict(list)
     for path in check.after.mentioning(*sorted({_stem(p) for p in gone})):
         for target, failure in _in_file(trees, path):
@@ -150,19 +149,11 @@ def _resolve(tree: Overlay, dotted: str, level: int, importer: str, roots: list[
 
 
 def _strings(trees: Trees, source: Source, nodes: list[ast.AST]) -> Iterator[tuple[str, Failure]]:
-    """Strings that are a dotted name, and strings that hand a path to something that starts programs."""
-    calls = (n for n in nodes if isinstance(n, ast.Call) and getattr(n.func, "attr", getattr(n.func, "id", "")) in STARTERS)
-    started = {inner for call in calls for inner in ast.walk(call)}
+    """Strings that are a dotted name."""
     folders = [*trees.roots, modules.folder_of(source.path)]
     for node in nodes:
-        if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
-            continue
-        if DOTTED.fullmatch(node.value) and (old := trees.missing(node.value, folders)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and DOTTED.fullmatch(node.value) and (old := trees.missing(node.value, folders)):
             yield old, Failure(source.path, node.lineno, f"names {node.value!r}, which was in {old} and is gone")
-        elif node in started:
-            for token in _tokens(trees, node.value):
-                if old := _leads_to(trees, token, source.path):
-                    yield old, Failure(source.path, node.lineno, f"starts {token!r}, which is gone")
 
 
 def _dotted_in_text(trees: Trees, path: str, raw: bytes) -> Iterator[tuple[str, Failure]]:
@@ -200,7 +191,7 @@ def _paths(trees: Trees, path: str, raw: bytes) -> Iterator[tuple[str, Failure]]
             places.setdefault(number, ("mention", ""))
         for number, (role, folder) in sorted(places.items()):
             old = _leads_to(trees, token, path, folder)
-            if old and role in CALLS and not path.endswith(PROSE):
+            if old and role in CALLS and not path.endswith(PROSE) and not token.startswith(ELSEWHERE):
                 yield old, Failure(path, number, f"calls {token!r}, which is gone")
             elif old:
                 yield old, Failure(path, number, f"still speaks of {token!r} ({role.replace('-', ' ')}), which is gone", fatal=False)
@@ -218,13 +209,13 @@ def _lines_with(text: str, token: str) -> Iterator[int]:
     return (number for number, line in enumerate(text.splitlines(), 1) if pattern.search(line))
 
 
-def _leads_to(trees: Trees, token: str, path: str, working: str | None = "") -> str | None:
+def _leads_to(trees: Trees, token: str, path: str, working: str | None) -> str | None:
     """The gone file that a written path means, None where it leads elsewhere or never led anywhere.
 
     It is looked for from the repository and from the file's own folder, both with the `working` folder that a `cd` above it
     set ("@…" is below the file's own folder). An absolute path, or one behind a variable, may end in a gone file's path.
     """
-    if token.startswith(("/", "~", "$")):
+    if token.startswith(ELSEWHERE):
         if ends := [old for old in trees.gone if token.endswith("/" + old)]:
             return max(ends, key=len)
         if not token.startswith("$"):

@@ -99,6 +99,11 @@ def test_a_name_the_old_tree_never_had() -> None:
     assert "does not define it" in compare(TARGET, outcomes=moved("old.py", "new.py", "A", "C"))[0]
 
 
+def test_a_name_that_a_moved_statement_imports_is_no_definition() -> None:
+    text = "try:\n    import fast\nexcept ImportError:\n    FAST = False\n"
+    assert not compare(text, source="", before=text, outcomes=moved("old.py", "new.py", "fast", "FAST"))
+
+
 def test_definitions_keep_their_order() -> None:
     before = "def a(): ...\n\n\ndef b(): ...\n\n\ndef c(): ...\n"
     check = check_of(
@@ -113,6 +118,11 @@ def test_definitions_keep_their_order() -> None:
 def test_a_banner_must_not_stay_on_the_next_definition() -> None:
     failures = compare(TARGET, source="from new import A\n\n\n# ---- A ----\n# why A\n" + B)
     assert any("b now stands under '# ---- A ----', which belongs to A" in f for f in failures)
+
+
+def test_a_definition_that_another_step_edits_keeps_its_own_banner() -> None:
+    before = "# rule\ndef a(): ...\n\n\n# rule\ndef b(): ...\n"
+    assert not compare("# rule\ndef a(): ...\n", source="# rule\ndef b(): return 1\n", before=before, outcomes=moved("old.py", "new.py", "a"))
 
 
 def test_a_banner_that_both_had_is_not_inherited() -> None:

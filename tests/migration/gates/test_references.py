@@ -154,11 +154,25 @@ def test_a_call_that_never_led_there() -> None:
         ("README.md", "Run `python jake/train.py`, see [it](jake/train.py).\n"),
         ("a.py", '"""As jake/train.py does."""\n'),
         ("a.py", "x = 1  # from jake/train.py\n"),
+        ("run.sh", "python /home/me/lab/jake/train.py\n"),
+        ("run.sh", "python ~/lab/jake/train.py\n"),
+        ("run.sh", 'python "$ROOT/jake/train.py"\n'),
+        ("run.sh", "python ${ROOT}/jake/train.py\n"),
+        ("jake/run.sh", "python $HERE/train.py\n"),
     ],
 )
 def test_what_only_speaks_of_it_is_shown(path: str, text: str) -> None:
     fatal_, shown = gone(path, text)
     assert (fatal_, shown[0]) == ([], f"{path}:1")
+
+
+def test_a_path_below_an_unknown_folder_has_to_end_in_the_whole_path() -> None:
+    assert gone("run.sh", "python /opt/train.py\npython ~/train.py\npython $X/train.py\n") == ([], [])
+
+
+def test_both_homes_of_a_fallback_may_not_be_gone() -> None:
+    check = check_of({"a/m.py": "", "b/m.py": "", "c.py": "try:\n    import a.m\nexcept ImportError:\n    import b.m\n"}, {"a/m.py": None, "b/m.py": None})
+    assert [f.partition(": ")[0] for f in fatal(check, GATE)] == ["c.py:4"]
 
 
 def test_records_are_left_alone() -> None:
