@@ -65,7 +65,9 @@ def repoint(tree: Overlay, renames: Renames, context: Context, skip: Iterable[st
             else:
                 raw, lines = _rewrite_config(tree, path, renames, roots)
         except (Unparsable, BadInput) as error:
-            findings.append(Finding("warning", path, getattr(error, "line", None), f"left alone: {error}"))
+            if context.memo.setdefault(("left alone", path), error) is error:  # once a run is enough
+                why = error.why if isinstance(error, Unparsable) else str(error)
+                findings.append(Finding("warning", path, getattr(error, "line", None), f"mentions what moves and is left alone: does not parse ({why})"))
             continue
         if raw != tree.read(path):
             edits[path] = raw

@@ -9,13 +9,14 @@ from __future__ import annotations
 import ast
 
 from migration.analysis import modules
-from migration.analysis.importers import Renames, repoint
+from migration.analysis.importers import Renames, repoint, root_lines
 from migration.analysis.imports import import_nodes, module_text, render_from
 from migration.analysis.source import Source, Unparsable
-from migration.analysis.units import Unit
+from migration.analysis.units import Unit, is_script, units_of
 from migration.codemods import Context, Finding, Moved, Outcome, codemod
 from migration.errors import BadInput
 from migration.extraction.layout import Layout, layout_of
+from migration.extraction.names import MOVABLE
 from migration.extraction.remainder import Remainder
 from migration.extraction.target import Composer
 from migration.plan import EntryPoint, ExtractSymbols
@@ -43,7 +44,7 @@ def extract_symbols(step: ExtractSymbols, tree: Overlay, context: Context) -> Ou
     edits, findings = repoint(after, Renames(symbols={step.source: names}), context, skip={step.source, step.target, layout.setup})
     outcome.edits |= edits
     outcome.edits |= _packages(after, step, layout, context)
-    outcome.findings += [*findings, *_notes(step, layout, moving)]
+    outcome.findings += [*findings, *_drift(step, tree), *_notes(step, layout, moving)]
     outcome.moved = [_moved(u, layout, step) for u in moving if u.binds]
     listed = ", ".join(n for n in names if n in step.symbols)
     along = [n for n in names if n not in step.symbols]
@@ -98,9 +99,6 @@ def _wanted(tree: Overlay, path: str, roots: list[str]) -> set[str]:
 
 def _with_root(tree: Overlay, source: Source, text: str, layout: Layout, context: Context) -> str:
     """A script that is run by path from a folder below the root needs the root on its path for what it now imports."""
-    from migration.analysis.importers import root_lines
-    from migration.analysis.units import is_script
-
     root = modules.root_of(source.path, context.roots)
     covered = any(step.file == source.path for step in context.steps(EntryPoint))
     if covered or modules.folder_of(source.path) == root or not is_script(source) or root in modules.path_hints(source):
@@ -156,7 +154,8 @@ def _exports(folder: str, layout: Layout, context: Context) -> bytes:
     eager = {t: names for t, names in public.items() if t not in layout.backward}
     lazy = {n: t.rsplit("/", 1)[-1].removesuffix(".py") for t, names in public.items() if t in layout.backward for n in names}
     lines = [render_from("." + t.rsplit("/", 1)[-1].removesuffix(".py"), sorted(names)) for t, names in sorted(eager.items())]
-    listed = sorted(n for names in public.values() for n in names)
+    lazy = {n: m for n, m in lazy.items() if n != m}  # the submodule of that name would answer instead
+    listed = sorted([*(n for names in eager.values() for n in names), *lazy])
     table = f"\n_LAZY = {{{', '.join(f'{n!r}: {m!r}' for n, m in sorted(lazy.items()))}}}\n".replace("'", '"') if lazy else ""
     getter = (
         f"{table}\n\ndef __getattr__(name):\n    import importlib\n\n    if name in _LAZY:\n"
@@ -177,14 +176,25 @@ def _moved(unit: Unit, layout: Layout, step: ExtractSymbols) -> Moved:
     return Moved(", ".join(sorted(unit.binds)), step.source, step.target, unit.lines, text, layout.why.get(unit.index, ""))
 
 
+def _drift(step: ExtractSymbols, tree: Overlay) -> list[Finding]:
+    """Definitions that do not stand where the plan expects them in the file as it was before the migration."""
+    bottom = _base(tree).base
+    if not step.expect_lines or not bottom.exists(step.source):
+        return []
+    found = []
+    for unit in units_of(Source(step.source, bottom.read(step.source))):
+        for name in sorted(unit.binds & set(step.expect_lines)) if unit.sort in MOVABLE else ():
+            first, last = step.expect_lines[name]
+            if unit.lines != (first, last):
+                message = f"{name}: the plan expects lines {first}–{last}, found at {unit.lines[0]}–{unit.lines[1]}"
+                found.append(Finding("note", step.source, unit.lines[0], message))
+    return found
+
+
 def _notes(step: ExtractSymbols, layout: Layout, moving: list[Unit]) -> list[Finding]:
-    """What a person should know: line drift, names that depend on where the file lies, what moved along."""
+    """What a person should know: names that depend on where the file lies, what moved along."""
     found = []
     for unit in moving:
-        for name in sorted(unit.binds & set(step.expect_lines)):
-            if unit.lines != tuple(step.expect_lines[name]):
-                first, last = step.expect_lines[name]
-                found.append(Finding("note", step.source, unit.lines[0], f"{name}: the plan expects lines {first}–{last}, found at {unit.lines[0]}–{unit.lines[1]}"))
         for special in sorted(unit.needs & {"__file__", "__name__"}):
             found.append(Finding("warning", step.source, unit.lines[0], f"{', '.join(sorted(unit.binds))} uses {special}, which is another one in {step.target}"))
         if unit.index in layout.why:

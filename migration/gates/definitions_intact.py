@@ -131,11 +131,11 @@ def _compared(check: Check, before: Definition, after: Definition) -> Iterator[F
     if (old_lead, old) == (new_lead, new):
         return
     name, was = ", ".join(sorted(before.names)), f"{before.source.path}:{before.line}"
-    masked = _unexplained(check, f"{old_lead}\n{_imports_masked(old)}", f"{new_lead}\n{_imports_masked(new)}")
-    if masked is None:
-        if not _changes(check) and _dump(old) != _dump(new):
+    masked = f"{old_lead}\n{_imports_masked(old)}", f"{new_lead}\n{_imports_masked(new)}"
+    if _unexplained(check, *masked, changed=[]) is None:  # comments and imports apart, it is the same code
+        if _dump(old) != _dump(new):
             yield Failure(after.source.path, after.line, f"{name} reads alike but does not parse to the tree it was at {was}")
-    elif wrong := _unexplained(check, f"{old_lead}\n{old}", f"{new_lead}\n{new}"):
+    elif _unexplained(check, *masked, _changes(check)) and (wrong := _unexplained(check, f"{old_lead}\n{old}", f"{new_lead}\n{new}", _changes(check))):
         yield Failure(after.source.path, after.line, f"{name} is not the text it was at {was}; the first difference: {wrong}")
 
 
@@ -147,10 +147,9 @@ def _footer(tree: Overlay, path: str) -> str:
     return NEWLINE.sub("\n", source.text[source.statements[-1].end if source.statements else 0 :]).strip("\n")
 
 
-def _unexplained(check: Check, old: str, new: str) -> str | None:
-    """The first difference that no step accounts for, in words."""
+def _unexplained(check: Check, old: str, new: str, changed: list[tuple[str, str]]) -> str | None:
+    """The first difference that neither `removed_comments` nor a line in `changed` accounts for, in words."""
     removed = Counter(line.strip() for o in check.outcomes.values() for block in o.removed_comments for line in block.splitlines())
-    changed = _changes(check)
     old_lines, new_lines = old.splitlines(), new.splitlines()
     for tag, i, j, k, m in difflib.SequenceMatcher(None, old_lines, new_lines, autojunk=False).get_opcodes():
         gone, come = [s.strip() for s in old_lines[i:j]], [s.strip() for s in new_lines[k:m]]

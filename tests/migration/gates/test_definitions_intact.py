@@ -183,7 +183,8 @@ def test_a_comment_removed_once_may_not_be_missing_twice() -> None:
 
 def test_a_line_of_a_string_is_no_comment() -> None:
     before = 'def a():\n    return """\n    # old()\n    """\n'
-    outcomes = moved("old.py", "new.py", "a") | {"2": Outcome(removed_comments=["# old()"])}
+    elsewhere = Finding("change", "other.py", 1, "rewritten", "x", "y")
+    outcomes = moved("old.py", "new.py", "a") | {"2": Outcome(removed_comments=["# old()"], findings=[elsewhere])}
     failures = compare(before.replace("    # old()\n", ""), source="", before=before, outcomes=outcomes)
     assert "does not parse to the tree it was" in failures[0]
 
