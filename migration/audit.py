@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from migration.analysis import modules
-from migration.analysis.imports import import_nodes
 from migration.analysis.paths import references
 from migration.plan import DeprecatePackage, ExtractSymbols, MoveModule, Plan, RemoveDuplicate
 from migration.tree import Overlay, is_record
@@ -83,7 +82,7 @@ def _importers(tree: Overlay, paths: list[str], plan: Plan) -> Iterator[Evidence
             yield Evidence(path, None, "mentions one of them and does not parse: look at it by hand")
             continue
         hints = modules.path_hints(source)
-        for node in import_nodes(source.tree):
+        for node in source.imports:
             start, end = source.span(node)
             text = " ".join(source.text[start:end].split())
             names = [a.name for a in node.names] if not hasattr(node, "module") else [node.module or ""]

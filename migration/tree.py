@@ -44,6 +44,7 @@ class Tree:
             raise BadInput(f"{root} is not a folder; --repo takes the top folder of the repository to migrate")
         self.root = root.resolve()
         self._bytes: dict[str, bytes] = {}
+        self._holding: dict[bytes, frozenset[str]] = {}
 
     @cached_property
     def _entries(self) -> dict[str, os.stat_result]:
@@ -72,6 +73,16 @@ class Tree:
             except OSError as error:
                 raise BadInput(f"{path} cannot be read ({error.strerror})") from error
         return self._bytes[path]
+
+    def holding(self, needle: bytes) -> frozenset[str]:
+        """Text files whose bytes contain `needle`; asked for again, the answer is remembered."""
+        if needle not in self._holding:
+            self._holding[needle] = frozenset(path for path in self._texts if needle in self.read(path))
+        return self._holding[needle]
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        return [p for p in self.paths() if self.size(p) <= largest(p) and b"\0" not in self.read(p)[:8192]]
 
     def absence(self, path: str) -> str:
         """Why `path` is not a file of this tree, in words."""
@@ -136,22 +147,25 @@ class Overlay:
 
     def mentioning(self, *needles: str, suffixes: tuple[str, ...] = (), records: bool = False) -> list[str]:
         """Text files whose bytes contain one of `needles`; records (see `is_record`) only where asked for."""
-        wanted = re.compile(b"|".join(re.escape(n.encode()) for n in needles))
-        found = []
-        for path in self.paths():
-            if suffixes and not path.endswith(suffixes):
-                continue
-            if self.size(path) > (LARGEST_NOTEBOOK if path.endswith(".ipynb") else LARGEST_TEXT) or (is_record(path) and not records):
-                continue
-            content = self.read(path)
-            if wanted.search(content) and b"\0" not in content[:8192]:
-                found.append(path)
-        return found
+        found = {path for needle in needles for path in self.holding(needle.encode())}
+        return sorted(p for p in found if (not suffixes or p.endswith(suffixes)) and (records or not is_record(p)))
+
+    def holding(self, needle: bytes) -> frozenset[str]:
+        """Text files whose bytes contain `needle`: the base's answer, corrected for what the edits changed."""
+        below = self.base.holding(needle)
+        if not self.edits:
+            return below
+        return (below - self.edits.keys()) | {p for p, c in self.edits.items() if c is not None and needle in c and b"\0" not in c[:8192]}
 
     def glob(self, patterns: Iterable[str]) -> list[str]:
         """Files matching any pattern; `*` stays within a folder, `**` crosses folders."""
         compiled = [pattern.split("/") for pattern in patterns]
         return [path for path in self.paths() if any(_matches(path.split("/"), pattern) for pattern in compiled)]
+
+
+def largest(path: str) -> int:
+    """Beyond this many bytes a file is not looked into."""
+    return LARGEST_NOTEBOOK if path.endswith(".ipynb") else LARGEST_TEXT
 
 
 def _walk(root: Path, prefix: str = "") -> Iterator[tuple[str, os.stat_result]]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from migration.analysis import modules
-from migration.analysis.imports import bound_by, import_nodes, module_text, relative_to, render, render_from, with_module, without
+from migration.analysis.imports import bound_by, module_text, relative_to, render, render_from, with_module, without
 from migration.analysis.notebooks import cells, python_text, with_cell_texts
 from migration.analysis.paths import rewrite_dotted
 from migration.analysis.source import Source, Unparsable, splice
@@ -136,7 +136,7 @@ def _python_edits(
     edits: list[tuple[int, int, str]] = []
     lines: list[Line] = []
     rootless: list[tuple[ast.stmt, str]] = []
-    for node in import_nodes(source.tree):
+    for node in source.imports:
         start, end = source.span(node)
         if isinstance(node, ast.ImportFrom):
             text, needs_root = _from_import(there, source, node, renames, roots, hints)
@@ -246,7 +246,7 @@ def _chains(source: Source, node: ast.Import, renames: Renames, there: Overlay, 
             continue
         found, _ = _resolve(there, alias.name, 0, source.path, roots, [])
         new = modules.dotted_name(renames.modules[found], roots) if found in renames.modules and found is not None else None
-        for use in ast.walk(source.tree):
+        for use in ast.walk(source.tree) if new else ():
             if new and isinstance(use, ast.Attribute) and isinstance(use.ctx, ast.Load) and ast.unparse(use) == alias.name:
                 edits.append((*source.span(use), new))
     return edits
@@ -254,9 +254,9 @@ def _chains(source: Source, node: ast.Import, renames: Renames, there: Overlay, 
 
 def _strings(there: Overlay, source: Source, renames: Renames, roots: list[str]) -> list[tuple[int, int, str]]:
     """String constants that are, as a whole, the dotted name of something that moved."""
-    table = _dotted_map(there, renames, roots)
+    table = {old: new for old, new in _dotted_map(there, renames, roots).items() if old in source.text}
     edits = []
-    for node in ast.walk(source.tree):
+    for node in ast.walk(source.tree) if table else ():
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and DOTTED.fullmatch(node.value):
             old = next((o for o in sorted(table, key=len, reverse=True) if node.value == o or node.value.startswith(o + ".")), None)
             start, end = source.span(node)
@@ -289,6 +289,8 @@ def _needed_root(importer: str, home: str | None, through: str | None, level: in
 
 def _places(source: Source, rootless: list[tuple[ast.stmt, str]]) -> list[tuple[ast.stmt, str]]:
     """Where the `sys.path` line goes: before the first of them at module level; before each where all are inside functions."""
+    if not rootless:
+        return []
     inside = {n for f in ast.walk(source.tree) if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef) for n in ast.walk(f)}
     outer = [(node, root) for node, root in rootless if node not in inside]
     return outer[:1] or rootless

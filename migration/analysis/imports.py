@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import libcst as cst
@@ -31,12 +31,6 @@ class Binding:
 def bound_by(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> str:
     """The name an alias binds: `import a.b` binds `a`."""
     return alias.asname or (alias.name.split(".")[0] if isinstance(node, ast.Import) else alias.name)
-
-
-def import_nodes(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
-    """Every import statement at or below `node`, in order of the text."""
-    found = [n for n in ast.walk(node) if isinstance(n, ast.Import | ast.ImportFrom)]
-    yield from sorted(found, key=lambda n: (n.lineno, n.col_offset))
 
 
 def bindings(unit: Unit) -> list[Binding]:
@@ -147,7 +141,7 @@ def _from_root(tree: Overlay, dotted: str, importer: str, roots: list[str], hint
 def rehome_text(tree: Overlay, source: Source, start: int, end: int, new: str, roots: list[str], hints: list[str]) -> str:
     """`source.text[start:end]` with every import in it rehomed to file `new`."""
     edits = []
-    for node in import_nodes(source.tree):
+    for node in source.imports:
         begin, stop = source.span(node)
         if start <= begin and stop <= end and (text := rehomed(tree, node, source.path, new, roots, hints)) is not None:
             old = source.text[begin:stop]

@@ -11,7 +11,7 @@ import bisect
 import io
 import re
 import tokenize
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -93,6 +93,11 @@ class Source:
             raise Unparsable(self.path, getattr(error, "lineno", None) or 1, getattr(error, "msg", str(error))) from error
 
     @cached_property
+    def imports(self) -> tuple[ast.Import | ast.ImportFrom, ...]:
+        """Every import statement at whatever depth, in order of the text. Raises Unparsable."""
+        return tuple(imports_in(self.tree.body))
+
+    @cached_property
     def module(self) -> cst.Module:
         """The concrete tree, for statements with their trivia. Raises Unparsable."""
         try:
@@ -164,6 +169,18 @@ class Source:
                 found.append(Statement(lead, start, end, (node,)))
             lead = found[-1].end
         return tuple(found)
+
+
+def imports_in(body: Iterable[ast.AST]) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Import statements at or below the given statements; expressions hold none and are not looked into."""
+    for node in body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+        else:
+            for name in ("body", "handlers", "orelse", "finalbody", "cases"):
+                inner = getattr(node, name, None)
+                if isinstance(inner, list):
+                    yield from imports_in(inner)
 
 
 def splice(text: str, edits: Iterable[tuple[int, int, str]]) -> str:

@@ -10,13 +10,12 @@ import ast
 
 from migration.analysis import modules
 from migration.analysis.importers import Renames, repoint, root_lines
-from migration.analysis.imports import import_nodes, module_text, render_from
+from migration.analysis.imports import module_text, render_from
 from migration.analysis.source import Source, Unparsable
-from migration.analysis.units import Unit, is_script, units_of
+from migration.analysis.units import Unit, is_script
 from migration.codemods import Context, Finding, Moved, Outcome, codemod
 from migration.errors import BadInput
 from migration.extraction.layout import Layout, layout_of
-from migration.extraction.names import MOVABLE
 from migration.extraction.remainder import Remainder
 from migration.extraction.target import Composer
 from migration.plan import EntryPoint, ExtractSymbols
@@ -89,7 +88,7 @@ def _wanted(tree: Overlay, path: str, roots: list[str]) -> set[str]:
         if importer == path or not source.parses:
             continue
         hints = modules.path_hints(source)
-        for node in import_nodes(source.tree):
+        for node in source.imports:
             if isinstance(node, ast.ImportFrom):
                 resolved = modules.resolve_relative(tree, node.module, node.level, importer) if node.level else (modules.resolve_absolute(tree, node.module or "", importer, roots, hints) or ("", ""))[0]
                 if resolved == path:
@@ -182,12 +181,13 @@ def _drift(step: ExtractSymbols, tree: Overlay) -> list[Finding]:
     if not step.expect_lines or not bottom.exists(step.source):
         return []
     found = []
-    for unit in units_of(Source(step.source, bottom.read(step.source))):
-        for name in sorted(unit.binds & set(step.expect_lines)) if unit.sort in MOVABLE else ():
-            first, last = step.expect_lines[name]
-            if unit.lines != (first, last):
-                message = f"{name}: the plan expects lines {first}–{last}, found at {unit.lines[0]}–{unit.lines[1]}"
-                found.append(Finding("note", step.source, unit.lines[0], message))
+    for node in Source(step.source, bottom.read(step.source)).tree.body:
+        name = getattr(node, "name", "")
+        expected = step.expect_lines.get(name)
+        lines = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))]), node.end_lineno
+        if expected is not None and lines != expected:
+            message = f"{name}: the plan expects lines {expected[0]}–{expected[1]}, found at {lines[0]}–{lines[1]}"
+            found.append(Finding("note", step.source, lines[0], message))
     return found
 
 

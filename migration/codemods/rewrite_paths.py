@@ -44,7 +44,7 @@ def rewrite_paths(step: RewritePaths, tree: Overlay, context: Context) -> Outcom
             lines += len(changed)
         outcome.findings += [_left(path, raw, mention, to) for mention in left]
     if outcome.edits:
-        outcome.summary = f"{lines} lines in {len(outcome.edits)} files"
+        outcome.summary = f"{_count(lines, 'line')} in {_count(len(outcome.edits), 'file')}"
         if not to.startswith("-m ") and not any(tree.exists(_join(base, to)) for path in outcome.edits for base in ("", posixpath.dirname(path))):
             outcome.findings.append(Finding("warning", to, None, "the new path leads to no file of the repository"))
         return outcome
@@ -89,6 +89,10 @@ def _uses(path: str, raw: bytes, to: str) -> bool:
     if to.startswith("-m "):
         return re.search(rf"-m[\s\"',]+{re.escape(to[3:])}(?![\w.])", decoded(raw)) is not None
     return any(mention.role in REWRITTEN for mention in references(path, raw, to))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _join(base: str, path: str) -> str:

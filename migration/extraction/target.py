@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 
 from migration.analysis import modules
-from migration.analysis.imports import Binding, bindings, import_nodes, rehome_text, rehomed, render, render_from, with_module, without
+from migration.analysis.imports import Binding, bindings, bound_by, rehome_text, rehomed, render, render_from, with_module, without
 from migration.analysis.source import Source, splice
 from migration.analysis.units import BUILTINS, Unit, units_of
 from migration.errors import BadInput
@@ -136,10 +136,8 @@ class Composer:
         elsewhere = [n for n in ast.walk(part.tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
         also = {n.id for n in elsewhere} | {n.name for n in ast.walk(part.tree) if isinstance(n, ast.FunctionDef | ast.ClassDef)}
         edits = []
-        for node in import_nodes(part.tree):
+        for node in part.imports:
             start, end = part.span(node)
-            from migration.analysis.imports import bound_by
-
             drop = {bound_by(node, a) for a in node.names} - names - also
             if drop and node.names[0].name != "*":
                 left, _ = without(text[start:end], drop)
