@@ -31,6 +31,6 @@ class DecisionNeeded(MigrationError):
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str:
-    """`"; did you mean 'x'?"` for the nearest spelling, or nothing where none is near."""
+    """`" (did you mean 'x'?)"` for the nearest spelling, or nothing where none is near."""
     close = difflib.get_close_matches(word, sorted(set(candidates)), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from migration.analysis.commands import CALLS, Mention, Role
 from migration.analysis.paths import decoded, line_at, references, replaced
@@ -14,8 +14,10 @@ from migration.tree import Overlay
 POINTED: frozenset[Role] = CALLS | {"assigned"}
 
 
-def point_callers(tree: Overlay, gone: str, canonical: str) -> tuple[dict[str, bytes | None], list[Finding]]:
-    """Edits and findings for every file that runs `gone`, by a path from the repository or from the file's own folder.
+def point_callers(
+    tree: Overlay, gone: str, canonical: str, skip: Collection[str] = ()
+) -> tuple[dict[str, bytes | None], list[Finding]]:
+    """Edits and findings for every file but `skip` that runs `gone`, by a path from the repository or from its own folder.
 
     The new path is spelt so that it resolves from the same working directory. A place that only mentions the file is left
     and noted: a clean-up script that removes `gone` must not remove `canonical` in its stead.
@@ -23,18 +25,19 @@ def point_callers(tree: Overlay, gone: str, canonical: str) -> tuple[dict[str, b
     edits: dict[str, bytes | None] = {}
     findings: list[Finding] = []
     for path in tree.mentioning(posixpath.basename(gone)):
-        if path == gone:
+        if path == gone or path in skip:
             continue
         raw = tree.read(path)
-        targets = []
+        targets, found = [], []
         for mention, base in _meant(tree, path, raw, gone):
             if base is not None and mention.role in POINTED:
                 targets.append((mention, posixpath.relpath(canonical, base or ".")))
             else:
-                findings.append(_left(path, raw, mention, gone, base))
+                found.append(_left(path, raw, mention, gone, base))
         if targets:
-            edits[path] = replaced(path, raw, targets)
-            findings += changed_lines(path, raw, edits[path] or b"", f"calls {canonical} in place of {gone}")
+            edits[path] = new = replaced(path, raw, targets)
+            found += changed_lines(path, raw, new, f"calls {canonical} in place of {gone}")
+        findings += sorted(found, key=lambda finding: finding.line or 0)
     return edits, findings
 
 

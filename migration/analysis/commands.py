@@ -136,12 +136,12 @@ def _python(rest: Sequence[str], script: str) -> bool | None:
     if not script.endswith(".py"):
         return None
     for position, word in enumerate(rest):
-        if word == "-m" and position + 1 < len(rest):
+        if re.fullmatch(r"-[a-zA-Z]*m", word) and position + 1 < len(rest):
             after = rest[position + 2 :]
             after = after[1:] if after[:1] == ["run"] else after
             return True if MODULE_LAUNCHERS.fullmatch(rest[position + 1]) and _options(after) else None
         value = position and rest[position - 1] in ("-W", "-X", "--check-hash-based-pycs")
-        if not value and (not word.startswith(("-", "$")) or re.fullmatch(r"-\w*c", word)):
+        if not value and (not word.startswith(("-", "$")) or re.fullmatch(r"-(\w*c)?", word)):
             return None
     return True
 

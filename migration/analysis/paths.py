@@ -10,6 +10,7 @@ from migration.analysis.commands import Mention, Role
 from migration.analysis.documents import in_makefile, in_shell, scanner
 from migration.analysis.source import splice
 
+
 def references(path: str, raw: bytes, script: str) -> list[Mention]:
     """Every place in the file `path` that names `script`; offsets are indices into `decoded(raw)`.
 

@@ -44,6 +44,8 @@ class Place:
 
 
 MENTION = Place("mention")
+REMOVED = Place("mention", tool="rm")
+REMOVER = re.compile(r"(?i).*(remove|delete|clean|purge)")
 
 
 def mentions(text: str, script: str, prose: bool = False) -> list[Mention]:
@@ -130,6 +132,8 @@ class _Shell:
                 return self._in_assignment(node, string, token, script, seen)
             case "for_statement":
                 return self._in_variable(node.child_by_field_name("variable"), script, seen)
+            case "file_redirect" if ">" in self.slice(node):
+                return REMOVED
         return MENTION
 
     def _in_command(self, node: Node, string: Node | None, token: Token, script: str, seen: frozenset[str]) -> Place | None:
@@ -150,9 +154,8 @@ class _Shell:
         found = runner(before[1:] if name in commands.SHOWING else before, script, prose=name in commands.SHOWING)
         if found:
             return Place("shown-call" if name in commands.SHOWING else "call", found.module and self._plain(token), found.leads)
-        if name in self._functions and self._runs(str(position), script, seen, self._functions[name]):
-            return Place("call")
-        return Place("mention", tool=name)
+        inside = self._fate(str(position), script, seen, self._functions[name]) if name in self._functions else MENTION
+        return Place("call") if inside.role == "assigned" else Place("mention", tool=inside.tool or name)
 
     def _in_assignment(self, node: Node, string: Node | None, token: Token, script: str, seen: frozenset[str]) -> Place | None:
         variable = node.child_by_field_name("name")
@@ -168,8 +171,7 @@ class _Shell:
         return self._in_variable(variable, script, seen)
 
     def _in_variable(self, variable: Node | None, script: str, seen: frozenset[str]) -> Place:
-        name = self.slice(variable).partition("[")[0] if variable is not None else ""
-        return Place("assigned", leads=True) if name and self._runs(name, script, seen) else MENTION
+        return self._fate(self.slice(variable).partition("[")[0], script, seen) if variable is not None else MENTION
 
     def _in_heredoc(self, node: Node, token: Token, script: str) -> Place | None:
         statement = node.parent
@@ -201,11 +203,11 @@ class _Shell:
         outer = token.outer if token.outer[0] == token.start - 1 else (token.start, token.end)
         inner = replace(token, start=token.start - begin, end=token.end - begin, outer=(outer[0] - begin, outer[1] - begin))
         place = _Shell(plain, prose).place(inner, script)
-        if place is not None and place.role == "mention" and role in ("shown-call", "commented-call") and commands.OPTION_FOLLOWS.match(self.text, token.outer[1]):
+        if place is None:
+            return None
+        if place.role == "mention" and role in ("shown-call", "commented-call") and commands.OPTION_FOLLOWS.match(self.text, token.outer[1]):
             return replace(place, role="shown-call")  # "see x.py --help"
-        if place is None or place.role in ("mention", "variable", "assigned"):
-            return place
-        return replace(place, role=role)
+        return place if place.role in ("mention", "variable", "assigned") else replace(place, role=role)
 
     def _by_words(self, token: Token, script: str) -> Place:
         line = self.text[self._starts[self.line(token.start) - 1] : token.outer[0]]
@@ -224,22 +226,20 @@ class _Shell:
     def _functions(self) -> dict[str, Node]:
         return {self.slice(name): node for node in _walk(self.root, "function_definition") if (name := node.child_by_field_name("name"))}
 
-    def _runs(self, variable: str, script: str, seen: frozenset[str], within: Node | None = None) -> bool:
-        """Whether what `variable` holds is run somewhere, and never handed to what would take the file away."""
-        if variable in seen:
-            return False
-        area = within or self.root
-        found = False
-        for use in re.finditer(rf"\$(?:{re.escape(variable)}(?!\w)|\{{{re.escape(variable)}(?:\[[^\]\n]*\])?\}})", self.text):
+    def _fate(self, variable: str, script: str, seen: frozenset[str], within: Node | None = None) -> Place:
+        """What becomes of what `variable` holds: REMOVED where any use may take the file away, `assigned` where one runs it."""
+        area, ran = within or self.root, False
+        name = re.escape(variable)
+        for use in re.finditer(rf"\$(?:{name}(?!\w)|\{{{name}(?:\[[^\]\n]*\])?\}})", self.text if variable not in seen else ""):
             if not area.start_byte <= use.start() < area.end_byte:
                 continue
             start, end = use.span()
             quote = next((q for q in ('\\"', '"') if self.text.endswith(q, 0, start) and self.text.startswith(q, end)), "")
-            place = self.place(Token(start, end, (start - len(quote), end + len(quote)), False), script, seen | {variable})
-            if place is not None and place.tool in commands.REMOVING:
-                return False
-            found = found or (place is not None and place.role in (commands.CALLS | {"assigned"}) - {"commented-call"})
-        return found
+            place = self.place(Token(start, end, (start - len(quote), end + len(quote)), False), script, seen | {variable}) or MENTION
+            if place.tool in commands.REMOVING or REMOVER.match(place.tool):
+                return REMOVED
+            ran = ran or place.role in ("call", "call-in-string", "assigned")
+        return Place("assigned", leads=True) if ran else MENTION
 
     # the working directory
 

@@ -16,15 +16,20 @@ from migration.errors import BadInput
 
 
 def notebook(*sources: str | list[str], **style: Any) -> bytes:
-    made = [{"cell_type": "code", "execution_count": None, "id": f"c{i}", "metadata": {}, "outputs": [], "source": s} for i, s in enumerate(sources)]
-    return (json.dumps({"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}, **{"indent": 1, **style}) + "\n").encode()
+    made = [
+        {"cell_type": "code", "execution_count": None, "id": f"c{i}", "metadata": {}, "outputs": [], "source": s}
+        for i, s in enumerate(sources)
+    ]
+    return (
+        json.dumps({"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}, **{"indent": 1, **style}) + "\n"
+    ).encode()
 
 
 def first(text: str) -> str:
     return python_text(cells(notebook(text))[0])
 
 
-lines = st.lists(st.text(alphabet="ab \"\\/é😀\t\r\u2028", max_size=6), max_size=6)
+lines = st.lists(st.text(alphabet='ab "\\/é😀\t\r\u2028', max_size=6), max_size=6)
 
 
 @given(st.lists(lines, min_size=1, max_size=3), st.booleans(), st.booleans(), st.sampled_from([None, 1, "\t"]))
@@ -35,7 +40,9 @@ def test_cells_are_those_of_nbformat(texts: list[list[str]], as_list: bool, asci
 
 
 @given(st.lists(lines, min_size=2, max_size=3), lines, st.booleans(), st.booleans(), st.sampled_from([None, 1, "\t"]))
-def test_a_new_text_arrives_and_other_cells_keep_their_bytes(texts: list[list[str]], new: list[str], as_list: bool, ascii_only: bool, indent: Any) -> None:
+def test_a_new_text_arrives_and_other_cells_keep_their_bytes(
+    texts: list[list[str]], new: list[str], as_list: bool, ascii_only: bool, indent: Any
+) -> None:
     sources: list[Any] = [[f"{line}\n" for line in t] if as_list else "\n".join(t) for t in texts]
     raw = notebook(*sources, indent=indent, ensure_ascii=ascii_only)
     after = with_cell_texts(raw, {0: "\n".join(new)})
@@ -51,7 +58,7 @@ def test_only_the_changed_line_changes() -> None:
     raw = notebook(["import a\n", "x = 'é'\n", "y"]).replace(b'"import a\\n"', b'"import\\u0020a\\n"')
     after = with_cell_texts(raw, {0: "import a\nx = 'ü'\ny"})
     changed = [(old, new) for old, new in zip(raw.splitlines(), after.splitlines(), strict=True) if old != new]
-    assert changed == [(b'    "x = \'\\u00e9\'\\n",', b'    "x = \'\\u00fc\'\\n",')]
+    assert changed == [(b"    \"x = '\\u00e9'\\n\",", b"    \"x = '\\u00fc'\\n\",")]
 
 
 def test_lines_are_added_and_removed_in_the_layout_of_the_file() -> None:
@@ -69,14 +76,21 @@ def test_a_single_string_keeps_the_escapes_of_its_other_lines() -> None:
 
 
 def test_format_3_byte_order_mark_and_other_kinds_of_cells() -> None:
-    old = {"worksheets": [{"cells": [{"cell_type": "markdown", "source": "t"}, {"cell_type": "code", "input": ["a\n", "b"]}]}], "nbformat": 3}
+    old = {
+        "worksheets": [
+            {"cells": [{"cell_type": "markdown", "source": "t"}, {"cell_type": "code", "input": ["a\n", "b"]}]}
+        ],
+        "nbformat": 3,
+    }
     raw = b"\xef\xbb\xbf" + json.dumps(old).encode()
     assert [(c.index, c.text) for c in cells(raw)] == [(1, "a\nb")]
     assert [c.text for c in cells(raw, "markdown")] == ["t"]
     assert with_cell_texts(raw, {1: "a\nc"}) == raw.replace(b'"b"', b'"c"')
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b'{"cells": [{"cell_type": "code", "source": 1}]}', b'{"cells": ' + b"[" * 100_000])
+@pytest.mark.parametrize(
+    "raw", [b"", b"{", b"\xff", b'{"cells": [{"cell_type": "code", "source": 1}]}', b'{"cells": ' + b"[" * 100_000]
+)
 def test_what_is_not_a_notebook_is_refused_in_words(raw: bytes) -> None:
     with pytest.raises(BadInput, match="not a notebook"):
         cells(raw)

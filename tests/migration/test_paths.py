@@ -123,26 +123,49 @@ def test_a_module_takes_the_place_behind_an_interpreter(text: str, after: str) -
     assert rewritten("x.sh", text, "-m pkg.train") == after
 
 
-@pytest.mark.parametrize("text", ["./train.py\n", "bash train.py\n", "S=train.py\npython $S\n", 'python "$D/train.py"\n', "C=(python ${S:-train.py})\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "./train.py\n",
+        "bash train.py\n",
+        "S=train.py\npython $S\n",
+        'python "$D/train.py"\n',
+        "C=(python ${S:-train.py})\n",
+    ],
+)
 def test_a_module_takes_no_other_place(text: str) -> None:
     after, done, left = rewrite("x.sh", text.encode(), "train.py", "-m pkg.train", ALL)
     assert (after.decode(), done, len(left)) == (text, [], 1)
 
 
 def test_a_list_of_words_cannot_hold_a_module() -> None:
-    for path, text in [("x.py", 'run(["python", "train.py"])\n'), ("c.json", '{"cmd": ["python", "train.py"]}'), ("Dockerfile", 'CMD ["python", "train.py"]\n')]:
+    for path, text in [
+        ("x.py", 'run(["python", "train.py"])\n'),
+        ("c.json", '{"cmd": ["python", "train.py"]}'),
+        ("Dockerfile", 'CMD ["python", "train.py"]\n'),
+    ]:
         assert rewritten(path, text, "-m pkg.train") == text
 
 
 def test_spelling_and_quotes_stay() -> None:
-    assert rewritten("x.sh", "python ./train.py; python 'train.py'; ./train.py") == "python ./training/train.py; python 'training/train.py'; ./training/train.py"
+    assert (
+        rewritten("x.sh", "python ./train.py; python 'train.py'; ./train.py")
+        == "python ./training/train.py; python 'training/train.py'; ./training/train.py"
+    )
     assert rewritten("x.sh", "python train.py; ./train.py", "../a/train.py") == "python ../a/train.py; ../a/train.py"
-    assert rewritten("x.sh", "python train.py; python 'train.py'", "my dir/train.py") == "python 'my dir/train.py'; python 'my dir/train.py'"
+    assert (
+        rewritten("x.sh", "python train.py; python 'train.py'", "my dir/train.py")
+        == "python 'my dir/train.py'; python 'my dir/train.py'"
+    )
 
 
 def test_a_notebook_is_edited_in_its_json_text() -> None:
     cells = [
-        {"cell_type": "code", "source": ["!python train.py \\\n", "   --x \"é\"\n", "%run -i train.py\n", "out = !python train.py"], "outputs": [{"text": ["python train.py"]}]},
+        {
+            "cell_type": "code",
+            "source": ["!python train.py \\\n", '   --x "é"\n', "%run -i train.py\n", "out = !python train.py"],
+            "outputs": [{"text": ["python train.py"]}],
+        },
         {"cell_type": "code", "source": "%%bash\ncd x\npython train.py\n", "outputs": []},
         {"cell_type": "code", "source": "subprocess.run('python train.py', shell=True)\n!rm train.py", "outputs": []},
         {"cell_type": "markdown", "source": ["`train.py` trains\n", "```\n", "python train.py\n", "```"]},
@@ -160,7 +183,10 @@ def test_a_broken_notebook_is_read_as_text() -> None:
     assert roles("n.ipynb", '{"cells": [ "!python train.py') == ["call"]
 
 
-@given(st.text(alphabet="py thon train.py\n\"'#`-\\/|$(){}[]:=é\r\t", max_size=80), st.sampled_from(["x.sh", "x.py", "x.md", "x.yaml", "Makefile", "x.ipynb", "x.txt"]))
+@given(
+    st.text(alphabet="py thon train.py\n\"'#`-\\/|$(){}[]:=é\r\t", max_size=80),
+    st.sampled_from(["x.sh", "x.py", "x.md", "x.yaml", "Makefile", "x.ipynb", "x.txt"]),
+)
 def test_rewriting_there_and_back_gives_the_same_bytes(text: str, path: str) -> None:
     raw = (text + " python train.py " + text).encode()
     after, done, _ = rewrite(path, raw, "train.py", "q/w.py", ALL)

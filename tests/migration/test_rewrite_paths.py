@@ -53,17 +53,29 @@ def test_what_only_looks_at_the_file_or_removes_it_stays_and_is_reported() -> No
     before = 'OLD="train.py"\nif [[ -f train.py ]]; then rm "$OLD"; fi\npython train.py\n# train.py is old\n'
     result = outcome({"exp/run.sh": before})
     assert result.edits["exp/run.sh"] == before.replace("python train.py", "python training/train.py").encode()
-    assert [(f.line, f.level) for f in result.findings if f.level != "change"] == [(1, "note"), (2, "note"), (4, "note")]
+    assert [(f.line, f.level) for f in result.findings if f.level != "change"] == [
+        (1, "note"),
+        (2, "note"),
+        (4, "note"),
+    ]
 
 
 @pytest.mark.parametrize(
-    "before", ['SCRIPT=train.py\npython "$SCRIPT"\n', 'echo "try: python train.py --help"\n', 'echo "see train.py --help"\n', "for s in train.py; do python $s; done\n"]
-)  # fmt: skip
+    "before",
+    [
+        'SCRIPT=train.py\npython "$SCRIPT"\n',
+        'echo "try: python train.py --help"\n',
+        'echo "see train.py --help"\n',
+        "for s in train.py; do python $s; done\n",
+    ],
+)
 def test_variables_that_are_run_and_shown_commands_are_rewritten(before: str) -> None:
     assert after(before) == before.replace("train.py", "training/train.py")
 
 
-@pytest.mark.parametrize("before", ["python a/train.py\n", "python my_train.py\n", "python train.py.bak\n", "python ../train.py\n"])
+@pytest.mark.parametrize(
+    "before", ["python a/train.py\n", "python my_train.py\n", "python train.py.bak\n", "python ../train.py\n"]
+)
 def test_other_paths_stay(before: str) -> None:
     assert after(before) == before
 
@@ -72,7 +84,10 @@ def test_a_change_is_shown_line_by_line() -> None:
     result = outcome({"exp/run.sh": "ls\npython train.py; python train.py\r\n"})
     (finding,) = result.findings
     assert (finding.level, finding.path, finding.line) == ("change", "exp/run.sh", 2)
-    assert (finding.before, finding.after) == ("python train.py; python train.py", "python training/train.py; python training/train.py")
+    assert (finding.before, finding.after) == (
+        "python train.py; python train.py",
+        "python training/train.py; python training/train.py",
+    )
     assert result.summary == "1 line in 1 file"
 
 
@@ -90,7 +105,9 @@ def test_all_kinds_of_files_that_the_globs_name() -> None:
         "a/n.ipynb": '{"cells": [{"cell_type": "code", "source": ["!python train.py"]}]}\n',
     }
     result = outcome(files, files=["**/*.yaml", "*.md", "Makefile", "**/*.ipynb"])
-    assert {path: content.decode() for path, content in result.edits.items() if content} == {p: str(t).replace("train.py", "training/train.py") for p, t in files.items()}
+    assert {path: content.decode() for path, content in result.edits.items() if content} == {
+        p: str(t).replace("train.py", "training/train.py") for p, t in files.items()
+    }
 
 
 def test_a_module_in_place_of_a_path() -> None:
@@ -122,7 +139,10 @@ def test_a_pattern_without_files_is_noted() -> None:
 
 def test_records_and_binary_files_are_never_touched() -> None:
     files: dict[str, str | bytes] = {
-        "exp/run.sh.backup": "python train.py\n", "wandb/run-1-a/files/x.sh": "python train.py\n", "exp/data.bin": b"\0python train.py\n"}  # fmt: skip
+        "exp/run.sh.backup": "python train.py\n",
+        "wandb/run-1-a/files/x.sh": "python train.py\n",
+        "exp/data.bin": b"\0python train.py\n",
+    }
     assert not outcome(files, files=["**/*"]).edits
 
 

@@ -23,6 +23,7 @@ def roles(text: str, script: str = "train.py") -> list[str]:
         "torchrun --nproc_per_node 4 --standalone train.py --lr 1",
         "python -m torch.distributed.run --nproc_per_node=2 train.py",
         "python -m pdb train.py",
+        "python -um cProfile -o out.prof train.py",
         "accelerate launch --config_file c.yaml train.py",
         "srun -n 1 --gres gpu:1 python -u train.py",
         "exec python train.py",
@@ -47,9 +48,9 @@ def roles(text: str, script: str = "train.py") -> list[str]:
         "CMD=(python -u train.py --x)",
         "find . -name x -exec python train.py {} +",
         "xargs -n 1 python train.py < list",
-        "f() { python train.py \"$@\"; }",
+        'f() { python train.py "$@"; }',
         "case $1 in a) python train.py ;; esac",
-        "run() { python \"$1\"; }\nrun train.py",
+        'run() { python "$1"; }\nrun train.py',
     ],
 )
 def test_a_script_that_is_run_is_a_call(text: str) -> None:
@@ -58,7 +59,17 @@ def test_a_script_that_is_run_is_a_call(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["bash x.sh", "sh -e ./x.sh a", "source x.sh", ". x.sh", "./x.sh", "sbatch --time 1:00 x.sh", "sudo -u me ./x.sh", "bash -euo pipefail x.sh", "env A=1 ./x.sh"],
+    [
+        "bash x.sh",
+        "sh -e ./x.sh a",
+        "source x.sh",
+        ". x.sh",
+        "./x.sh",
+        "sbatch --time 1:00 x.sh",
+        "sudo -u me ./x.sh",
+        "bash -euo pipefail x.sh",
+        "env A=1 ./x.sh",
+    ],
 )
 def test_a_shell_script_that_is_run_is_a_call(text: str) -> None:
     assert roles(text, "x.sh") == ["call"]
@@ -78,7 +89,7 @@ def test_a_shell_script_that_is_run_is_a_call(text: str) -> None:
         "cat > job.sh <<EOF\n#!/bin/bash\npython train.py --x $Y\nEOF",
         "sbatch <<'EOF'\n#!/bin/bash\n#SBATCH -n 1\nsrun python train.py\nEOF",
         "bash <<< 'python train.py'",
-        "eval \"python train.py\"",
+        'eval "python train.py"',
         "PRE='torchrun --nproc 2'\nCMD=\"$PRE train.py\"\n$CMD",
     ],
 )
@@ -93,7 +104,7 @@ def test_a_command_in_a_string_is_a_call_in_a_string(text: str) -> None:
         "#python -u train.py",
         "  ## CUDA_VISIBLE_DEVICES=0 python \\\n  ##   -u \\\n  ##   train.py\n",
         "# cd x && ./train.py",
-        "# CMD=\"python train.py --a\"",
+        '# CMD="python train.py --a"',
         "ls # python train.py",
     ],
 )
@@ -101,8 +112,17 @@ def test_a_commented_out_invocation_is_told_from_prose(text: str) -> None:
     assert roles(text) == ["commented-call"]
 
 
-@pytest.mark.parametrize("text", ["# Usage: python train.py [options]", 'echo "run: python train.py --help"', "echo python train.py",
-                                  "cat <<EOF\nusage: python train.py\nEOF", 'echo "or train.py --help by hand"', "printf 'x\\npython train.py\\n'"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# Usage: python train.py [options]",
+        'echo "run: python train.py --help"',
+        "echo python train.py",
+        "cat <<EOF\nusage: python train.py\nEOF",
+        'echo "or train.py --help by hand"',
+        "printf 'x\\npython train.py\\n'",
+    ],
+)
 def test_a_command_shown_to_a_person_is_a_shown_call(text: str) -> None:
     assert roles(text) == ["shown-call"]
 
@@ -128,11 +148,18 @@ def test_a_command_shown_to_a_person_is_a_shown_call(text: str) -> None:
         "python other.py train.py",
         "python other.py --script train.py",
         "python -c 'x' train.py",
+        "python - train.py < other.py",
+        "python -m module train.py",
         "cp train.py backup/",
         "cat list > train.py",
         "files=(a.py train.py)",
         "git add train.py",
         "SCRIPT=train.py\npython $SCRIPT\nrm $SCRIPT",
+        'S=train.py\npython $S\nfor f in "$S"; do rm "$f"; done',
+        'drop() { local f=$1; rm "$f"; }\nS=train.py\npython $S\ndrop "$S"',
+        'source lib.sh\nS=train.py\npython $S\nsafe_remove "$S"',
+        "S=train.py\npython $S\ncat new > $S",
+        "S=train.py\npython $S\nbash -c \"rm $S\"",
     ],
 )
 def test_a_mention_is_not_a_call(text: str) -> None:
@@ -162,21 +189,61 @@ def test_variables_that_name_each_other_end() -> None:
     assert roles("A=train.py\nA=$B\nB=$A") == ["mention"]
 
 
-@pytest.mark.parametrize("text", ['python "$DIR/train.py"', "python $DIR/train.py", "python ${DIR}/./train.py", 'python "$DIR"/train.py', 'python "$(dirname "$0")/train.py"'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        'python "$DIR/train.py"',
+        "python $DIR/train.py",
+        "python ${DIR}/./train.py",
+        'python "$DIR"/train.py',
+        'python "$(dirname "$0")/train.py"',
+    ],
+)
 def test_a_variable_folder_is_reported_as_such(text: str) -> None:
     assert roles(text) == ["variable"]
 
 
 @pytest.mark.parametrize(
     "word",
-    ["my_train.py", "a/train.py", "/train.py", "../train.py", "train.py.bak", "train.pyc", "train.py~", "pre-train.py", "étrain.py", "train.py/x", "x.train.py", "train.py-old",
-     "a\\ train.py", "*train.py", "$Xtrain.py", "${X}train.py", "train.py$X", "'a'train.py", "tr'ain.py'"],
-)  # fmt: skip
+    [
+        "my_train.py",
+        "a/train.py",
+        "/train.py",
+        "../train.py",
+        "train.py.bak",
+        "train.pyc",
+        "train.py~",
+        "pre-train.py",
+        "étrain.py",
+        "train.py/x",
+        "x.train.py",
+        "train.py-old",
+        "a\\ train.py",
+        "*train.py",
+        "$Xtrain.py",
+        "${X}train.py",
+        "train.py$X",
+        "'a'train.py",
+        "tr'ain.py'",
+    ],
+)
 def test_only_whole_paths_count(word: str) -> None:
     assert roles(f"python {word} --x") == []
 
 
-@pytest.mark.parametrize("word", ["./train.py", ".//train.py", "'train.py'", '"./train.py"', "train.py;", "train.py&&ls", "train.py|tee x", "train.py>x"])
+@pytest.mark.parametrize(
+    "word",
+    [
+        "./train.py",
+        ".//train.py",
+        "'train.py'",
+        '"./train.py"',
+        "train.py;",
+        "train.py&&ls",
+        "train.py|tee x",
+        "train.py>x",
+    ],
+)
 def test_spellings_of_the_same_path(word: str) -> None:
     assert roles(f"python {word}") == ["call"]
 
@@ -187,13 +254,28 @@ def test_a_path_with_folders_and_spaces() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["if [ -f x ; then\n  python train.py \\\n  --x\n", "f() {\n python train.py\n", "A=\"unclosed\npython train.py\n", "for x in; do; )) python train.py\ndone", "<<<<< ((\npython train.py\n"]
-)  # fmt: skip
+    "text",
+    [
+        "if [ -f x ; then\n  python train.py \\\n  --x\n",
+        "f() {\n python train.py\n",
+        'A="unclosed\npython train.py\n',
+        "for x in; do; )) python train.py\ndone",
+        "<<<<< ((\npython train.py\n",
+    ],
+)
 def test_text_that_does_not_parse_is_read_by_its_words(text: str) -> None:
     assert roles(text)[0] in ("call", "call-in-string")
 
 
-@pytest.mark.parametrize("text", ["\ufeffpython train.py\r\n", "# é\npython train.py\n", "python train.py \\\r\n  --x\r\n", "x='😀'; python train.py"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffpython train.py\r\n",
+        "# é\npython train.py\n",
+        "python train.py \\\r\n  --x\r\n",
+        "x='😀'; python train.py",
+    ],
+)
 def test_offsets_hold_for_byte_order_mark_crlf_and_non_ascii(text: str) -> None:
     (found,) = mentions(text, "train.py")
     assert found.role == "call" and text[found.start : found.end] == "train.py"
@@ -210,9 +292,20 @@ def test_lines_are_counted_from_one() -> None:
 
 @pytest.mark.parametrize(
     ("text", "module"),
-    [("python -u train.py", True), ("torchrun train.py", True), ("python 'train.py'", True), ("python -m pdb train.py", True), ("./train.py", False), ("bash train.py", False),
-     ("srun train.py", False), ("python ${X:-train.py}", False), ('C="python \\"train.py\\""', True), ("uv run train.py", True), ("deepspeed train.py", False)],
-)  # fmt: skip
+    [
+        ("python -u train.py", True),
+        ("torchrun train.py", True),
+        ("python 'train.py'", True),
+        ("python -m pdb train.py", True),
+        ("./train.py", False),
+        ("bash train.py", False),
+        ("srun train.py", False),
+        ("python ${X:-train.py}", False),
+        ('C="python \\"train.py\\""', True),
+        ("uv run train.py", True),
+        ("deepspeed train.py", False),
+    ],
+)
 def test_where_a_module_can_take_the_place(text: str, module: bool) -> None:
     assert [m.module for m in mentions(text, "train.py")] == [module]
 
@@ -240,7 +333,10 @@ def test_the_working_directory_is_followed(text: str, folder: str | None) -> Non
     assert mentions(text, "train.py")[-1].folder == folder
 
 
-@given(st.text(alphabet="abc$\"'`\\ \n#(){}<>;&|é\r=-", max_size=60), st.text(alphabet="$\"'`\\ \n#(){}<>;&|=", max_size=20))
+@given(
+    st.text(alphabet="abc$\"'`\\ \n#(){}<>;&|é\r=-", max_size=60),
+    st.text(alphabet="$\"'`\\ \n#(){}<>;&|=", max_size=20),
+)
 def test_any_text_is_read_and_every_offset_is_the_path(before: str, after: str) -> None:
     text = before + " train.py " + after
     for found in mentions(text, "train.py"):
