@@ -9,6 +9,7 @@ import io
 import posixpath
 import re
 import tokenize
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -153,10 +154,10 @@ def _in_python(text: str, script: str) -> list[Mention]:
         return _by_lines(text, script, "call-in-string")
     found = []
     for token in wanted:
-        for begin, end, kind in literals:
-            if begin <= token.start and token.end <= end:
-                role, module = _python_role(text, begin, end, kind, token, script)
-                found.append(_mention(text, token, role, module))
+        begin, end, kind = literals[max(0, bisect_right(literals, (token.start + 1,)) - 1)] if literals else (0, 0, "")
+        if begin <= token.start and token.end <= end:
+            role, module = _python_role(text, begin, end, kind, token, script)
+            found.append(_mention(text, token, role, module))
     return found
 
 

@@ -44,6 +44,7 @@ class Place:
 
 
 MENTION = Place("mention")
+LONGEST_CHAIN = 8  # of variables that hold one another
 REMOVED = Place("mention", tool="rm")
 REMOVER = re.compile(r"(?i).*(remove|delete|clean|purge)")
 
@@ -228,9 +229,11 @@ class _Shell:
 
     def _fate(self, variable: str, script: str, seen: frozenset[str], within: Node | None = None) -> Place:
         """What becomes of what `variable` holds: REMOVED where any use may take the file away, `assigned` where one runs it."""
+        if variable in seen or len(seen) > LONGEST_CHAIN:
+            return MENTION
         area, ran = within or self.root, False
         name = re.escape(variable)
-        for use in re.finditer(rf"\$(?:{name}(?!\w)|\{{{name}(?:\[[^\]\n]*\])?\}})", self.text if variable not in seen else ""):
+        for use in re.finditer(rf"\$(?:{name}(?!\w)|\{{{name}(?:\[[^\]\n]*\])?\}})", self.text):
             if not area.start_byte <= use.start() < area.end_byte:
                 continue
             start, end = use.span()

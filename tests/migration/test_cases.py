@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from migration.engine import rehearse
 from migration.plan import KINDS
 from migration.tree import Overlay
 from tests.migration.cases import Case, cases
+from tests.migration.codemod_docs import page
 from tests.migration.support import overlay
 
 CASES = cases()
@@ -24,3 +27,8 @@ def test_case(case: Case) -> None:
 
 def test_every_kind_has_a_case() -> None:
     assert {c.kind for c in CASES} == set(KINDS)
+
+
+def test_the_documentation_is_made_from_the_cases() -> None:
+    written = (Path(__file__).parents[2] / "docs" / "codemods.md").read_text()
+    assert written == page(), "run: python -m tests.migration.codemod_docs > docs/codemods.md"

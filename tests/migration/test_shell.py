@@ -187,6 +187,8 @@ def test_a_variable_that_is_run_later_is_assigned(text: str) -> None:
 
 def test_variables_that_name_each_other_end() -> None:
     assert roles("A=train.py\nA=$B\nB=$A") == ["mention"]
+    chain = "".join(f"V{i}=$V{i + 1}\n" for i in range(500))
+    assert roles(f"{chain}V500=train.py\npython $V0") == ["mention"]
 
 
 @pytest.mark.parametrize(
