@@ -128,6 +128,11 @@ def path_hints(source: Source) -> list[str]:
     return [f for f in dict.fromkeys(found) if not f.startswith("..")]
 
 
+def folder_value(node: ast.expr, source: Source) -> str | None:
+    """The folder that an expression built on `__file__` means in `source`, relative to the repository."""
+    return _folder(node, source.path, {})
+
+
 def _folder(node: ast.expr, path: str, names: dict[str, str]) -> str | None:
     """The folder an expression built on `__file__` means, relative to the repository; None for anything else."""
     match node:
