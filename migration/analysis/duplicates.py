@@ -195,11 +195,12 @@ def _bare(text: str) -> list[str]:
 def comments_only_in(duplicate: Source, canonical: Source) -> list[tuple[int, int, list[str]]]:
     """Runs of comment lines of the duplicate that the canonical file lacks: first line, last line, comments."""
     there = Counter(c.text for c in comments_of(canonical.path, canonical.raw))
+    lines = duplicate.raw.splitlines()
     runs: list[tuple[int, int, list[str]]] = []
     for comment in comments_of(duplicate.path, duplicate.raw):
         if there[comment.text]:
             there[comment.text] -= 1
-        elif runs and runs[-1][1] == comment.line - 1:
+        elif runs and not any(line.strip() for line in lines[runs[-1][1] : comment.line - 1]):
             runs[-1] = (runs[-1][0], comment.line, [*runs[-1][2], comment.text])
         else:
             runs.append((comment.line, comment.line, [comment.text]))

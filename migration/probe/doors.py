@@ -70,8 +70,9 @@ def path_statements(tree: ast.Module, target: ast.stmt | None) -> list[ast.stmt]
 
     For a target inside a function these are all of the module's, and those above it in the function.
     """
-    helpers = {n.name for n in tree.body if isinstance(n, ast.FunctionDef) and _touches_path(n, set())}
     blocks = list(_way_to(tree, target))
+    around = {owner for owner, _, _ in blocks}
+    helpers = {n.name for n in tree.body if isinstance(n, ast.FunctionDef) and n not in around and _touches_path(n, set())}
     in_function = any(isinstance(owner, ast.FunctionDef | ast.AsyncFunctionDef) for owner, _, _ in blocks)
     chosen: list[ast.stmt] = []
     earlier: list[ast.stmt] = []

@@ -1,0 +1,176 @@
+"""route-checkpoint-loading: a loading function recognises old checkpoints by what they hold.
+
+A Lightning checkpoint never names its LightningModule's class, and its `model_class` is the network's builder; what tells the classes
+apart is which hyper-parameters were saved. A small module beside the file does that, and three lines in the function ask it.
+"""
+
+from __future__ import annotations
+
+import ast
+
+from migration.analysis import modules
+from migration.analysis.imports import relative_to
+from migration.analysis.source import Source, splice
+from migration.analysis.units import units_of
+from migration.codemods import Context, Finding, Outcome, codemod
+from migration.errors import BadInput, nearest
+from migration.plan import RouteCheckpointLoading
+from migration.tree import Overlay
+
+OLD_CLASSES = ("PLCoreVisionModel", "MultiDatasetPLCore")
+MODULE = '''\
+"""Which class wrote a checkpoint, told by what it holds: the file never names its LightningModule."""
+
+import inspect
+import warnings
+from collections.abc import Mapping
+
+OLD_KINDS = ("PLCoreVisionModel", "MultiDatasetPLCore")
+OLD_KEYS = {{"model_class", "model_config", "optim_kwargs", "eval_modules", "viz_n_epochs"}}
+SCRIPT_KEYS = {{"model_cfg", "cfg_dir", "lr", "wd", "max_ds"}}
+
+
+def hyper_parameters(checkpoint):
+    """The saved hyper-parameters as a plain dict; they may have been a dict, a Namespace or an AttributeDict."""
+    found = checkpoint.get("hyper_parameters") if isinstance(checkpoint, Mapping) else None
+    if found is None:
+        return {{}}
+    return dict(found) if isinstance(found, Mapping) else dict(vars(found))
+
+
+def checkpoint_kind(checkpoint):
+    """"PLCoreVisionModel", "MultiDatasetPLCore", "MultiDatasetModel", "state_dict" or "unknown"."""
+    keys = set(hyper_parameters(checkpoint))
+    if SCRIPT_KEYS <= keys:
+        return "MultiDatasetModel"
+    if OLD_KEYS <= keys:
+        return "MultiDatasetPLCore" if "dataset_configs" in keys else "PLCoreVisionModel"
+    if isinstance(checkpoint, Mapping) and checkpoint and ("state_dict" in checkpoint or all(hasattr(v, "shape") for v in checkpoint.values())):
+        return "state_dict"
+    return "unknown"
+
+
+def load_legacy(checkpoint, path, config=None, strict=True):
+    """The model of a checkpoint of an old class, with a DeprecationWarning; None where the caller's own way is the right one."""
+    kind = checkpoint_kind(checkpoint)
+    if kind == "MultiDatasetModel":
+        raise ValueError(f"{{path}} holds a MultiDatasetModel of the training script; load it with {script}.load_from_checkpoint")
+    if kind not in OLD_KINDS:
+        return None
+    warnings.warn(
+        f"{{path}} holds a {{kind}}, a deprecated class. Save it again with the new training system.", DeprecationWarning, stacklevel=3
+    )
+{fall_through}    from {core} import PLCoreVisionModel
+    from {multi} import MultiDatasetPLCore
+
+    cls = {{"PLCoreVisionModel": PLCoreVisionModel, "MultiDatasetPLCore": MultiDatasetPLCore}}[kind]
+    known = inspect.signature(cls.__init__).parameters
+    saved = {{k: v for k, v in hyper_parameters(checkpoint).items() if k in known and k != "model"}}
+    if config is not None:
+        saved["model_config"] = config
+{build}    model = cls(**saved)
+    model.load_state_dict(checkpoint["state_dict"], strict=strict)
+    return model
+'''
+BUILD = '''\
+    if saved.get("model_class") is None:  # it was saved around a ready network
+        from {module} import build_model
+
+        saved["model_class"] = build_model
+'''
+FALL_THROUGH = '''\
+    if kind == "PLCoreVisionModel":
+        return None
+'''
+
+
+@codemod(RouteCheckpointLoading)
+def route_checkpoint_loading(step: RouteCheckpointLoading, tree: Overlay, context: Context) -> Outcome:
+    """Make `function` ask for the kind after it has loaded the file. Raises BadInput where there is no such function or load."""
+    where = f"{context.plan.file}: step {step.id!r}"
+    if not tree.exists(step.file):
+        raise BadInput(f"{where}: field 'file': {step.file}: {tree.absence(step.file)}")
+    source = tree.source(step.file)
+    if not source.parses:
+        raise BadInput(f"{where}: field 'file': {step.file} does not parse")
+    functions = {n.name: n for n in source.tree.body if isinstance(n, ast.FunctionDef)}
+    if step.function not in functions:
+        raise BadInput(f"{where}: field 'function': {step.file} does not define {step.function!r}{nearest(step.function, functions)}")
+    function = functions[step.function]
+    beside = modules.join(modules.folder_of(step.file), "checkpoint_kind.py")
+    if any(isinstance(n, ast.Name) and n.id == "load_legacy" for n in ast.walk(function)):
+        return Outcome("already done", f"{step.function} asks what a checkpoint holds")
+    if tree.exists(beside):
+        raise BadInput(f"{where}: {beside} is there already, and the step would write it; rename it")
+    load = next((n for n in ast.walk(function) if isinstance(n, ast.Assign) and _is_load(n.value) and isinstance(n.targets[0], ast.Name)), None)
+    if load is None:
+        raise BadInput(f"{where}: field 'function': {step.function} in {step.file} has no statement like `checkpoint = torch.load(...)` to ask behind")
+    outcome = Outcome(summary=f"{step.function} tells old checkpoints by what they hold ({beside})")
+    edits = [_question(source, function, load), _import(source, tree, step.file), *_explicit_load(source, load, step, outcome)]
+    outcome.edits[step.file] = source.encode(splice(source.text, edits))
+    outcome.edits[beside] = _module(tree, step.file, function, where, context).encode()
+    outcome.findings.append(Finding("change", step.file, load.lineno, f"{step.function} recognises old checkpoints by their hyper-parameters"))
+    return outcome
+
+
+def _is_load(value: ast.expr) -> bool:
+    return isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr == "load" and ast.unparse(value.func.value) == "torch"
+
+
+def _question(source: Source, function: ast.FunctionDef, load: ast.Assign) -> tuple[int, int, str]:
+    """The three lines behind the load statement."""
+    start, end = source.span(load)
+    line = source.line_of(end)
+    place = source.line_starts[line] if line < len(source.line_starts) else len(source.text)
+    indent = source.text[source.line_starts[source.line_of(start) - 1] : start]
+    arguments = [a.arg for a in [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]]
+    given = [ast.unparse(load.targets[0]), arguments[0] if arguments else '"the checkpoint"', *(f"{n}={n}" for n in ("config", "strict") if n in arguments)]
+    lines = [f"legacy = load_legacy({', '.join(given)})", "if legacy is not None:", "    return legacy"]
+    before = "" if source.text[:place].endswith(("\n", "\r")) else source.newline
+    return place, place, before + "".join(indent + text + source.newline for text in lines)
+
+
+def _import(source: Source, tree: Overlay, path: str) -> tuple[int, int, str]:
+    dot = "." if tree.exists(modules.join(modules.folder_of(path), "__init__.py")) else ""
+    place = max((u.statement.end for u in units_of(source) if u.sort in ("docstring", "future", "import")), default=0)
+    return place, place, f"from {dot}checkpoint_kind import load_legacy{source.newline}"
+
+
+def _explicit_load(source: Source, load: ast.Assign, step: RouteCheckpointLoading, outcome: Outcome) -> list[tuple[int, int, str]]:
+    """`weights_only=False` said aloud: old checkpoints hold functions, which torch ≥ 2.6 refuses otherwise."""
+    call = load.value
+    if not isinstance(call, ast.Call) or any(k.arg == "weights_only" for k in call.keywords):
+        return []
+    last = max([*call.args, *call.keywords], key=lambda n: (n.end_lineno or 0, n.end_col_offset or 0), default=call.func)
+    place = source.span(last)[1]
+    message = f"{step.function} loads with weights_only=False: checkpoints of the old classes hold functions. It runs code from the file; load only what you trust"
+    outcome.findings.append(Finding("behaviour", step.file, load.lineno, message, ast.unparse(call), ast.unparse(call)[:-1] + ", weights_only=False)"))
+    return [(place, place, ", weights_only=False")]
+
+
+def _module(tree: Overlay, path: str, function: ast.FunctionDef, where: str, context: Context) -> str:
+    """The text of the module beside the file."""
+    found = {name: _defining(tree, path, name) for name in OLD_CLASSES}
+    missing = [name for name, module in found.items() if module is None]
+    if missing:
+        raise BadInput(f"{where}: no module near {path} defines {', '.join(missing)}, so old checkpoints could not be loaded into it")
+    own = modules.join(modules.folder_of(path), "build.py")
+    build = BUILD.format(module=".build") if tree.exists(own) and b"def build_model" in tree.read(own) else ""
+    reads_again = any(isinstance(n, ast.Attribute) and n.attr == "load_from_checkpoint" for n in ast.walk(function))
+    script = next((s for s in _homes_of_script_model(tree, context)), "the training script's MultiDatasetModel")
+    return MODULE.format(core=found[OLD_CLASSES[0]], multi=found[OLD_CLASSES[1]], build=build, fall_through="" if reads_again else FALL_THROUGH, script=script)
+
+
+def _defining(tree: Overlay, path: str, name: str) -> str | None:
+    """How the module beside `path` imports the file that defines class `name`."""
+    for candidate in tree.mentioning(f"class {name}", suffixes=(".py",)):
+        if module := relative_to(path, candidate.removesuffix(".py")):
+            return module
+    return None
+
+
+def _homes_of_script_model(tree: Overlay, context: Context) -> list[str]:
+    from migration.plan import ExtractSymbols
+
+    targets = [s.target for s in context.steps(ExtractSymbols) if "MultiDatasetModel" in s.symbols]
+    return [f"{name.rpartition('.')[0] or name}.MultiDatasetModel" for t in targets if (name := modules.dotted_name(t, context.roots))]
