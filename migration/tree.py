@@ -150,6 +150,15 @@ class Overlay:
         found = {path for needle in needles for path in self.holding(needle.encode())}
         return sorted(p for p in found if (not suffixes or p.endswith(suffixes)) and (records or not is_record(p)))
 
+    def importing(self, *stems: str, suffixes: tuple[str, ...] = (".py", ".ipynb")) -> list[str]:
+        """Of the files that mention a module's `stems`, those that may do so in an import or in a dotted string.
+
+        Without parsing: a stem such as `core` is a word of everyday prose, and parsing is what costs.
+        """
+        words = b"|".join(re.escape(s.encode()) for s in stems)
+        likely = re.compile(rb"\b(?:from|import)\b[^\n]*\b(?:%b)\b|^[ \t(]*[\w \t,]*\b(?:%b)\b[\w \t,)]*(?:#.*)?\r?$|[\"'][\w.:]*\b(?:%b)\b[\w.:]*[\"']" % (words, words, words), re.MULTILINE)
+        return [p for p in self.mentioning(*stems, suffixes=suffixes) if not p.endswith(".py") or likely.search(self.read(p))]
+
     def holding(self, needle: bytes) -> frozenset[str]:
         """Text files whose bytes contain `needle`: the base's answer, corrected for what the edits changed."""
         below = self.base.holding(needle)

@@ -52,7 +52,7 @@ def repoint(tree: Overlay, renames: Renames, context: Context, skip: Iterable[st
     stems = sorted({_stem(path) for path in renames.old_paths})
     edits: dict[str, bytes | None] = {}
     findings: list[Finding] = []
-    for path in tree.mentioning(*stems, suffixes=(".py", ".ipynb", *CONFIGS)):
+    for path in tree.importing(*stems, suffixes=(".py", ".ipynb", *CONFIGS)) if stems else ():
         if path in skipped:
             continue
         try:

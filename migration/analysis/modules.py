@@ -11,7 +11,7 @@ import posixpath
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from migration.analysis.source import Source, Unparsable
+from migration.analysis.source import Source, statements_in
 from migration.tree import Overlay
 
 
@@ -107,10 +107,9 @@ def path_hints(source: Source) -> list[str]:
         return []
     found: list[str] = []
     names: dict[str, str] = {}
-    try:
-        nodes = list(ast.walk(source.tree))
-    except Unparsable:
+    if not source.parses:
         return []
+    nodes = [n.value if isinstance(n, ast.Expr) else n for n in statements_in(source.tree.body)]
     for node in nodes:
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
             value = _folder(node.value, source.path, names)

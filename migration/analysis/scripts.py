@@ -10,7 +10,9 @@ import tree_sitter
 
 from migration.analysis.comments import SHELL, comments_of, shell_tree
 from migration.analysis.entries import Category, Entry
-from migration.analysis.source import BOM, NEWLINE
+from migration.analysis.callers import POINTED as CALLED
+from migration.analysis.paths import decoded, encoded, references
+from migration.analysis.source import BOM, NEWLINE, splice
 
 # Nodes whose children blanks only separate. Any other node counts as it is written: strings and here-documents, where a blank matters.
 LOOSE = frozenset(
@@ -18,9 +20,8 @@ LOOSE = frozenset(
     "do_group case_statement case_item function_definition compound_statement subshell variable_assignment declaration_command "
     "negated_command array".split()
 )
-SCRIPT = r"(?P<name>[\w.-]+\.(?:py|sh|bash))(?![\w/-])"
-FOLDERS = re.compile(rf"(?<![\w./~${{}}-])(?:(?:~|\.{{1,2}}|\$\w+|\$\{{\w+\}}|[\w.-]+)?/)+{SCRIPT}")
-MODULE = re.compile(r"(?<![\w-])-m[ \t]+(?:[^\W\d]\w*\.)+(?P<name>[^\W\d]\w*)(?![\w./-])")
+PATH = re.compile(r"(?<![\w./~${}-])(?:(?:~|[\w.-]+)?/)+[\w.-]+\.(?:py|sh|bash)(?![\w/-])")
+MODULE = re.compile(r"(?<=\s)-m[ \t]+(?:[^\W\d]\w*\.)+(?P<name>[^\W\d]\w*)(?![\w./-])")
 
 
 def compare_text(path: str, canonical: bytes, duplicate: bytes) -> list[Entry]:
@@ -28,76 +29,86 @@ def compare_text(path: str, canonical: bytes, duplicate: bytes) -> list[Entry]:
 
     `path` says by its ending what sort of file both are. A line that only one of two scripts has changes what the script does.
     """
-    ours, theirs = (_text(raw) for raw in (canonical, duplicate))
+    ours, theirs = (NEWLINE.sub("\n", decoded(raw).removeprefix(BOM)) for raw in (canonical, duplicate))
+    if path.endswith(SHELL) and b"\r" in canonical and b"\r" not in duplicate:
+        return [_whole("different", ours, theirs, ("lines end in carriage returns, which a shell takes for part of the words",))]
     if ours == theirs:
         return [_whole("identical", ours, theirs)]
-    verdict = _verdict(path, ours, theirs)
-    entries = list(_hunks(path, ours, theirs, verdict))
-    if verdict == "different" and not any(e.matters for e in entries):
-        entries = [_whole("different", ours, theirs)]
-    return entries or [_whole(verdict, ours, theirs)]
+    pair = _Pair(path, ours, theirs)
+    entries = list(pair.hunks())
+    if pair.verdict == "different" and not any(e.matters for e in entries):
+        return [_whole("different", ours, theirs)]
+    return entries
 
 
-def spelt_by_name(text: str) -> str:
-    """`text` with scripts named without their folders: `../a/run.sh` and `-m a.run` become `run.sh` and `run.py`."""
-    return MODULE.sub(r"\g<name>.py", FOLDERS.sub(r"\g<name>", text))
+class _Pair:
+    """Two different texts of one sort, newlines as "\\n"."""
+
+    def __init__(self, path: str, ours: str, theirs: str) -> None:
+        self.texts = (ours, theirs)
+        self.named = tuple(spelt_by_name(path, text) for text in self.texts)
+        self.shell = path.endswith(SHELL) and all(_structure(text) is not None for text in self.texts)
+        self.comments = [{c.line for c in comments_of(path, encoded(t))} if self.shell else set() for t in self.texts]
+        self.verdict = self._verdict()
+
+    def _verdict(self) -> Category:
+        """What the files differ in; only of scripts that their grammar understands is more known than that they do."""
+        if self.shell and _structure(self.texts[0]) == _structure(self.texts[1]):
+            return "cosmetic"
+        return "path-only" if self.shell and _structure(self.named[0]) == _structure(self.named[1]) else "different"
+
+    def hunks(self) -> Iterator[Entry]:
+        """The runs of lines that differ."""
+        left, right = (text.split("\n") for text in self.texts)
+        for tag, i, k, j, m in difflib.SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
+            if tag != "equal":
+                name = f"lines {j + 1}–{m}" if m - j > 1 else f"line {min(j, len(right) - 1) + 1}"
+                lines = (i + 1, k) if k > i else None, (j + 1, m) if m > j else None
+                yield Entry(name, self._category((i, k), (j, m)), shown("\n".join(left[i:k])), shown("\n".join(right[j:m])), *lines)
+
+    def _category(self, ours: tuple[int, int], theirs: tuple[int, int]) -> Category:
+        words, named = (
+            [[line.split() for line in t.split("\n")[a:b] if line.strip()] for t, (a, b) in zip(texts, (ours, theirs), strict=True)]
+            for texts in (self.texts, self.named)
+        )
+        if words[0] == words[1]:
+            return "cosmetic"
+        if all(line[0].startswith("#") and n in known for lines, known in zip(self._numbered(ours, theirs), self.comments, strict=True) for n, line in lines):
+            return "comment-only"
+        return "path-only" if named[0] == named[1] else self.verdict
+
+    def _numbered(self, *ranges: tuple[int, int]) -> Iterator[list[tuple[int, list[str]]]]:
+        """The lines that are not blank, each with its number."""
+        for text, (a, b) in zip(self.texts, ranges, strict=True):
+            yield [(n, line.split()) for n, line in enumerate(text.split("\n")[a:b], a + 1) if line.strip()]
 
 
-def _verdict(path: str, ours: str, theirs: str) -> Category:
-    """What the whole file differs in; a script that its grammar does not understand is only compared as text."""
-    if not path.endswith(SHELL):
-        return "different"
-    if _same(_structure(ours), _structure(theirs)):
-        return "cosmetic"
-    return "path-only" if _same(_structure(spelt_by_name(ours)), _structure(spelt_by_name(theirs))) else "different"
-
-
-def _same(ours: object, theirs: object) -> bool:
-    return ours is not None and ours == theirs
+def spelt_by_name(path: str, text: str) -> str:
+    """`text` with the scripts that it calls named without their folders: `../a/run.sh` and `-m a.run` become `run.sh` and `run.py`."""
+    raw = encoded(text)
+    calls = {(m.start, m.end) for spelling in set(PATH.findall(text)) for m in references(path, raw, spelling) if m.role in CALLED}
+    short = splice(text, [(start, end, text[start:end].rpartition("/")[2]) for start, end in calls])
+    return MODULE.sub(r"\g<name>.py", short) if path.endswith(SHELL) else short
 
 
 def _structure(text: str) -> object:
     """A shell script without its comments and the blanks between its words; None where it is not understood."""
-    root = shell_tree(text.encode()).root_node
+    root = shell_tree(encoded(text)).root_node
     return None if root.has_error else _shape(root)
 
 
 def _shape(node: tree_sitter.Node) -> object:
     if node.type not in LOOSE:
-        return (node.text or b"").decode()
+        return node.text
     inner = [child for child in node.children if child.type != "comment"]
     return node.type, tuple(_shape(child) for child in inner if child.type in LOOSE or (child.text or b"").strip())
 
 
-def _hunks(path: str, ours: str, theirs: str, verdict: Category) -> Iterator[Entry]:
-    """The runs of lines that differ, one by one."""
-    left, right = ours.split("\n"), theirs.split("\n")
-    comments = [{c.line for c in comments_of(path, text.encode())} if path.endswith(SHELL) else set() for text in (ours, theirs)]
-    for tag, i, k, j, m in difflib.SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
-        if tag == "equal":
-            continue
-        a, b = left[i:k], right[j:m]
-        bare = all(
-            not line.strip() or (line.lstrip().startswith("#") and number in known)
-            for lines, first, known in ((a, i, comments[0]), (b, j, comments[1]))
-            for number, line in enumerate(lines, first + 1)
-        )
-        category: Category
-        if bare and path.endswith(SHELL) and verdict != "different":
-            category = "comment-only" if any(line.strip() for line in [*a, *b]) else "cosmetic"
-        elif [spelt_by_name(line).split() for line in a] == [spelt_by_name(line).split() for line in b]:
-            category = "path-only" if [line.split() for line in a] != [line.split() for line in b] else "cosmetic"
-        else:
-            category = verdict
-        where = "end" if not b and j >= len(right) else str(j + 1)
-        name = f"line {where}" if m - j <= 1 else f"lines {j + 1}–{m}"
-        lines = (i + 1, k) if k > i else None, (j + 1, m) if m > j else None
-        yield Entry(name, category, "\n".join(a), "\n".join(b), *lines)
+def shown(text: str) -> str:
+    """Text that may hold undecodable bytes, fit for printing."""
+    return encoded(text).decode("utf-8", "replace")
 
 
-def _whole(category: Category, ours: str, theirs: str) -> Entry:
-    return Entry("the file", category, ours, theirs, *((1, max(1, len(t.splitlines()))) for t in (ours, theirs)))
-
-
-def _text(raw: bytes) -> str:
-    return NEWLINE.sub("\n", raw.decode("utf-8", "surrogateescape").removeprefix(BOM))
+def _whole(category: Category, ours: str, theirs: str, notes: tuple[str, ...] = ()) -> Entry:
+    lines = [(1, max(1, len(text.splitlines()))) for text in (ours, theirs)]
+    return Entry("the file", category, shown(ours), shown(theirs), lines[0], lines[1], notes)

@@ -95,7 +95,7 @@ class Source:
     @cached_property
     def imports(self) -> tuple[ast.Import | ast.ImportFrom, ...]:
         """Every import statement at whatever depth, in order of the text. Raises Unparsable."""
-        return tuple(imports_in(self.tree.body))
+        return tuple(n for n in statements_in(self.tree.body) if isinstance(n, ast.Import | ast.ImportFrom))
 
     @cached_property
     def module(self) -> cst.Module:
@@ -171,16 +171,19 @@ class Source:
         return tuple(found)
 
 
-def imports_in(body: Iterable[ast.AST]) -> Iterator[ast.Import | ast.ImportFrom]:
-    """Import statements at or below the given statements; expressions hold none and are not looked into."""
+def blocks_of(node: ast.AST) -> Iterator[ast.AST]:
+    """The statements, handlers and cases right below a node; expressions are not looked into."""
+    for name in ("body", "handlers", "orelse", "finalbody", "cases"):
+        inner = getattr(node, name, None)
+        if isinstance(inner, list):
+            yield from inner
+
+
+def statements_in(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """Statements at whatever depth, in order of the text."""
     for node in body:
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            yield node
-        else:
-            for name in ("body", "handlers", "orelse", "finalbody", "cases"):
-                inner = getattr(node, name, None)
-                if isinstance(inner, list):
-                    yield from imports_in(inner)
+        yield node
+        yield from statements_in(blocks_of(node))
 
 
 def splice(text: str, edits: Iterable[tuple[int, int, str]]) -> str:

@@ -55,6 +55,8 @@ def _layout(tree: Overlay, step: ExtractSymbols, context: Context, outcome: Outc
     """The layout of the step's source; the first step to ask makes it and puts all its texts into `outcome`."""
     known = context.memo.get(("layout", step.source))
     if isinstance(known, Layout):
+        if step.target in known.texts:
+            outcome.edits[step.target] = known.texts[step.target]
         return known
     layout = layout_of(tree, tree.source(step.source), context)
     context.memo["layout", step.source] = layout
@@ -66,7 +68,7 @@ def _layout(tree: Overlay, step: ExtractSymbols, context: Context, outcome: Outc
         composer = Composer(tree, layout, target, context.roots)
         text = composer.text()
         carried |= composer.carried
-        outcome.edits[target] = tree.source(target).encode(text) if tree.exists(target) else text.encode()
+        layout.texts[target] = tree.source(target).encode(text) if tree.exists(target) else text.encode()
     if composer is None:
         return layout
     reexported = {s for e in context.steps(ExtractSymbols) if e.source == step.source and e.reexport for s in e.symbols}
@@ -74,6 +76,7 @@ def _layout(tree: Overlay, step: ExtractSymbols, context: Context, outcome: Outc
     rest = Remainder(composer, carried, reexported, _wanted(tree, step.source, context.roots)).text()
     source = tree.source(step.source)
     outcome.edits[step.source] = source.encode(_with_root(tree, source, rest, layout, context))
+    outcome.edits |= {t: text for t, text in layout.texts.items() if t in (step.target, layout.setup)}
     if layout.setup in layout.home.values():
         for unit in layout.moving(layout.setup):
             outcome.findings.append(Finding("note", step.source, unit.lines[0], f"runs from {layout.setup} now, once, whichever module is imported first: {unit.text.splitlines()[0]}"))

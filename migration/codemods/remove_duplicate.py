@@ -32,7 +32,6 @@ def remove_duplicate(step: RemoveDuplicate, tree: Overlay, context: Context) -> 
         return _already_gone(step, tree, context)
     if not tree.exists(step.canonical):
         outcome.status, outcome.summary = "kept", f"{step.duplicate} stays: {step.canonical}, which should replace it, is not there"
-        outcome.findings.append(Finding("warning", step.duplicate, None, outcome.summary))
         return outcome
     duplicate, canonical = _as_written(tree, step.duplicate), _as_written(tree, step.canonical)
     try:

@@ -28,6 +28,7 @@ class Layout:
     scope: Scope
     home: dict[int, str] = field(default_factory=dict)
     why: dict[int, str] = field(default_factory=dict)
+    texts: dict[str, bytes] = field(default_factory=dict)  # the targets' new texts, once composed
 
     @property
     def setup(self) -> str:

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from migration.analysis import modules
 from migration.analysis.notebooks import cells, python_text
-from migration.analysis.source import Source
+from migration.analysis.source import Source, blocks_of
 from migration.errors import BadInput
 from migration.gates import Check
 from migration.plan import MoveModule
@@ -78,14 +78,14 @@ def python_of(tree: Overlay, path: str) -> Source | None:
 def imports_of(source: Source) -> Iterator[Import]:
     """Every import statement of a file, at whatever depth."""
 
-    def visit(node: ast.AST, scope: tuple[str, ...]) -> Iterator[Import]:
-        for child in ast.iter_child_nodes(node):
+    def visit(body: Iterable[ast.AST], scope: tuple[str, ...]) -> Iterator[Import]:
+        for child in body:
             if isinstance(child, ast.Import | ast.ImportFrom):
                 yield Import(source, child, scope)
-            elif not isinstance(child, ast.expr):
-                yield from visit(child, (*scope, child.name) if isinstance(child, DEFINITIONS) else scope)
+            else:
+                yield from visit(blocks_of(child), (*scope, child.name) if isinstance(child, DEFINITIONS) else scope)
 
-    yield from visit(source.tree, ())
+    yield from visit(source.tree.body, ())
 
 
 def importers(check: Check) -> list[tuple[Import, list[Import]]]:
@@ -101,7 +101,7 @@ def importers(check: Check) -> list[tuple[Import, list[Import]]]:
 def _importers(check: Check) -> Iterator[tuple[Import, list[Import]]]:
     roots = check.plan.python.roots
     targets = touched_before(check)
-    for path in check.before.mentioning(*{stem(p) for p in targets}, suffixes=(".py", ".ipynb")) if targets else []:
+    for path in check.before.importing(*{stem(p) for p in targets}) if targets else []:
         source = python_of(check.before, path)
         if source is None:
             continue
@@ -172,7 +172,7 @@ def dotted_names(check: Check) -> Iterator[DottedName]:
                 spellings[name] = roots
     if not targets:
         return
-    for path in check.before.mentioning(*{stem(p) for p in targets}, suffixes=(*CONFIGS, ".py")):
+    for path in check.before.importing(*{stem(p) for p in targets}, suffixes=(*CONFIGS, ".py")):
         if not check.after.exists(path) or (path.endswith(".py") and not check.after.source(path).parses):
             continue
         old = set(_tokens(check.before, path))
