@@ -45,6 +45,7 @@ rollback: $(VENV)/.migration ## take the last migration of REPO=path back
 
 test: $(VENV)/.all ## linters, types, walls, the whole CPU test suite
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
 	$(PY) -m pytest --cov --cov-report=term -n 2 $(ARGS)

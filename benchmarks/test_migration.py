@@ -77,5 +77,3 @@ def test_the_shipped_migration(benchmark: Any, make: Callable[[Path], Path], tmp
     )
     print(json.dumps(benchmark.extra_info))
     assert not any(r["torch"] for r in runs)
-
-

@@ -31,10 +31,16 @@ class Evidence:
 
 def audit(tree: Overlay, plan: Plan) -> list[dict[str, Any]]:
     """Five questions, each with `answer` (a sentence) and `evidence` (path, line, text)."""
-    old = sorted({s.source for s in plan.step if isinstance(s, MoveModule)} | {f"{s.package}/__init__.py" for s in plan.step if isinstance(s, DeprecatePackage)})
+    old = sorted(
+        {s.source for s in plan.step if isinstance(s, MoveModule)}
+        | {f"{s.package}/__init__.py" for s in plan.step if isinstance(s, DeprecatePackage)}
+    )
     importers = list(_importers(tree, old, plan))
     checkpoints = [Evidence(p, None, f"{tree.size(p):,} bytes") for p in tree.paths() if p.endswith(CHECKPOINTS)]
-    entries = sorted({s.source for s in plan.step if isinstance(s, ExtractSymbols)} | {s.duplicate for s in plan.step if isinstance(s, RemoveDuplicate)})
+    entries = sorted(
+        {s.source for s in plan.step if isinstance(s, ExtractSymbols)}
+        | {s.duplicate for s in plan.step if isinstance(s, RemoveDuplicate)}
+    )
     callers = [e for entry in entries for e in _callers(tree, entry)]
     users = [e for e in _importers(tree, entries, plan) if e.path not in entries]
     strangers = [e for e in importers if e.text.startswith("another package")]
@@ -43,18 +49,22 @@ def audit(tree: Overlay, plan: Plan) -> list[dict[str, Any]]:
     return [
         _entry(
             "Are there any active experiments using the old Lightning modules?",
-            f"{len(ours)} import(s) of {', '.join(old) or 'nothing'} in this tree" + (f", {len(strangers)} of the same module in another package" if strangers else ""),
+            f"{len(ours)} import(s) of {', '.join(old) or 'nothing'} in this tree"
+            + (f", {len(strangers)} of the same module in another package" if strangers else ""),
             importers,
         ),
         _entry(
             "Do we have old checkpoints that need to be loadable?",
-            f"{len(checkpoints)} checkpoint file(s) in this tree" + ("" if checkpoints else "; what lies outside the repository is not seen"),
+            f"{len(checkpoints)} checkpoint file(s) in this tree"
+            + ("" if checkpoints else "; what lies outside the repository is not seen"),
             checkpoints,
         ),
         *_folders(tree, plan),
         _entry(
             "Should we keep backward compatibility or force migration?",
-            f"Keep it: {len(needs_old)} place(s) rely on old names" if needs_old else "Nothing in this tree relies on the old names; they may go",
+            f"Keep it: {len(needs_old)} place(s) rely on old names"
+            if needs_old
+            else "Nothing in this tree relies on the old names; they may go",
             needs_old,
         ),
         _entry(
@@ -88,7 +98,11 @@ def _importers(tree: Overlay, paths: list[str], plan: Plan) -> Iterator[Evidence
             names = [a.name for a in node.names] if not hasattr(node, "module") else [node.module or ""]
             for name in names:
                 level = getattr(node, "level", 0)
-                found = modules.resolve_relative(tree, name or None, level, path) if level else (modules.resolve_absolute(tree, name, path, roots, hints) or (None,))[0]
+                found = (
+                    modules.resolve_relative(tree, name or None, level, path)
+                    if level
+                    else (modules.resolve_absolute(tree, name, path, roots, hints) or (None,))[0]
+                )
                 if found in paths and path not in paths:
                     yield Evidence(path, node.lineno, text)
                 elif found is None and not level and any(name.endswith("." + d) for d in dotted):
@@ -118,7 +132,9 @@ def _folders(tree: Overlay, plan: Plan) -> Iterator[dict[str, Any]]:
         outside = [e for e in used if not e.path.startswith(folder + "/")]
         yield _entry(
             f"Is the `{folder}/` directory still needed for anything?",
-            f"Yes: {len(left)} file(s) stay, {len(outside)} import(s) from outside it, {len(used) - len(outside)} among themselves" if left else "No: nothing else is in it",
+            f"Yes: {len(left)} file(s) stay, {len(outside)} import(s) from outside it, {len(used) - len(outside)} among themselves"
+            if left
+            else "No: nothing else is in it",
             outside or [Evidence(p, None, f"{tree.size(p):,} bytes") for p in left],
         )
 
@@ -132,4 +148,6 @@ def render_audit(answers: list[dict[str, Any]], console: Console) -> None:
             place = found["path"] + (f":{found['line']}" if found["line"] else "")
             console.print(f"     {place}  {found['text']}", highlight=False, markup=False)
         if len(entry["evidence"]) > SHOWN:
-            console.print(f"     … and {len(entry['evidence']) - SHOWN} more (--json lists all)", highlight=False, markup=False)
+            console.print(
+                f"     … and {len(entry['evidence']) - SHOWN} more (--json lists all)", highlight=False, markup=False
+            )

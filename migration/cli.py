@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "plan": ("what each step would do; writes nothing", "python -m migration plan --repo ~/VisionCore"),
-    "diff": ("the unified diff of the whole migration; writes nothing", "python -m migration diff --repo ~/VisionCore | git apply --check"),
+    "diff": (
+        "the unified diff of the whole migration; writes nothing",
+        "python -m migration diff --repo ~/VisionCore | git apply --check",
+    ),
     "apply": ("carry the plan out, in one transaction", "python -m migration apply --repo ~/VisionCore --through 1.5"),
     "verify": ("ask the gates about the tree as it stands", "python -m migration verify --repo ~/VisionCore"),
     "status": ("which steps are applied, when, by which plan", "python -m migration status --repo ~/VisionCore --json"),
@@ -33,18 +36,32 @@ COMMANDS = {
 
 def parser() -> argparse.ArgumentParser:
     """The command line. Every subcommand takes --repo, --plan and --json."""
-    top = argparse.ArgumentParser(prog="python -m migration", description=__doc__, epilog="example: " + COMMANDS["apply"][1])
+    top = argparse.ArgumentParser(
+        prog="python -m migration", description=__doc__, epilog="example: " + COMMANDS["apply"][1]
+    )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (summary, example) in COMMANDS.items():
         sub = commands.add_parser(name, help=summary, description=summary, epilog="example: " + example)
-        sub.add_argument("--repo", type=Path, default=Path(), metavar="DIR", help="the repository (default: this folder)")
-        sub.add_argument("--plan", default="visioncore", metavar="NAME-or-FILE", help="a shipped plan's name or a TOML file (default: visioncore)")
+        sub.add_argument(
+            "--repo", type=Path, default=Path(), metavar="DIR", help="the repository (default: this folder)"
+        )
+        sub.add_argument(
+            "--plan",
+            default="visioncore",
+            metavar="NAME-or-FILE",
+            help="a shipped plan's name or a TOML file (default: visioncore)",
+        )
         sub.add_argument("--json", action="store_true", help="one JSON object on stdout, everything else on stderr")
         if name in ("plan", "diff", "apply"):
             sub.add_argument("--only", nargs="+", metavar="ID", action="extend", help="these steps only")
             sub.add_argument("--through", metavar="ID", help="the steps up to and including this one")
         if name in ("apply", "rollback"):
-            sub.add_argument("--yes", action="store_true", help="do not ask" + ("" if name == "apply" else "; files edited since are kept aside in .migration/edited"))
+            sub.add_argument(
+                "--yes",
+                action="store_true",
+                help="do not ask"
+                + ("" if name == "apply" else "; files edited since are kept aside in .migration/edited"),
+            )
     return top
 
 
@@ -115,7 +132,9 @@ def _show(arguments: argparse.Namespace, run: Run, applied: bool) -> dict[str, A
     from migration.report import Report
     from migration.report.terminal import render_terminal
 
-    report = Report.build(run.plan, run.before, run.after, run.outcomes, run.verdicts, applied=applied, seconds=run.seconds)
+    report = Report.build(
+        run.plan, run.before, run.after, run.outcomes, run.verdicts, applied=applied, seconds=run.seconds
+    )
     if arguments.json:
         print(json.dumps(report.to_json()))
     else:
@@ -137,7 +156,11 @@ def _do_diff(arguments: argparse.Namespace) -> int:
     run.settle()
     patch = unified_diff(run.before, run.after)
     if arguments.json:
-        print(json.dumps({"ok": True, "diff": patch.decode("utf-8", "surrogateescape").encode("utf-8", "replace").decode()}))
+        print(
+            json.dumps(
+                {"ok": True, "diff": patch.decode("utf-8", "surrogateescape").encode("utf-8", "replace").decode()}
+            )
+        )
     else:
         sys.stdout.buffer.write(patch)
         sys.stdout.flush()
@@ -155,11 +178,18 @@ def _do_apply(arguments: argparse.Namespace) -> int:
         if run.decisions or run.failed:
             _show(arguments, run, applied=False)
             run.settle()
-        if run.after.edits and not arguments.yes and sys.stdin.isatty() and not _agreed(f"Change {len(run.after.edits)} files in {arguments.repo}?"):
+        if (
+            run.after.edits
+            and not arguments.yes
+            and sys.stdin.isatty()
+            and not _agreed(f"Change {len(run.after.edits)} files in {arguments.repo}?")
+        ):
             print("nothing was changed", file=sys.stderr)
             return 0
         applied = apply(run, store)
-        report = Report.build(run.plan, run.before, run.after, run.outcomes, run.verdicts, applied=applied, seconds=run.seconds)
+        report = Report.build(
+            run.plan, run.before, run.after, run.outcomes, run.verdicts, applied=applied, seconds=run.seconds
+        )
         if applied or not (store.home / "report.json").exists():
             write_reports(report, store.home)
         _show(arguments, run, applied)
@@ -193,22 +223,37 @@ def _do_status(arguments: argparse.Namespace) -> int:
     history = store.history()
     applied = [{key: record[key] for key in ("plan", "title", "digest", "time", "steps")} for record in history]
     lines = [f"{r['time']}  {r['plan']}  {r['digest'][:12]}  steps {', '.join(r['steps'])}" for r in applied]
-    _answer(arguments, {"ok": True, "repo": str(arguments.repo.resolve()), "applied": applied}, "\n".join(lines) or "nothing has been applied here")
+    _answer(
+        arguments,
+        {"ok": True, "repo": str(arguments.repo.resolve()), "applied": applied},
+        "\n".join(lines) or "nothing has been applied here",
+    )
     return 0
 
 
 def _do_rollback(arguments: argparse.Namespace) -> int:
     store = _store(arguments)
-    if not arguments.yes and sys.stdin.isatty() and store.history() and not _agreed(f"Take the last migration of {arguments.repo} back?"):
+    if (
+        not arguments.yes
+        and sys.stdin.isatty()
+        and store.history()
+        and not _agreed(f"Take the last migration of {arguments.repo} back?")
+    ):
         print("nothing was changed", file=sys.stderr)
         return 0
     try:
         restored = store.rollback(save_edits=arguments.yes)
     except DecisionNeeded as error:
-        raise DecisionNeeded(f"{error} With --yes they are kept aside in .migration/edited/ and everything else is taken back") from error
+        raise DecisionNeeded(
+            f"{error} With --yes they are kept aside in .migration/edited/ and everything else is taken back"
+        ) from error
     for note in store.notes:
         print(note, file=sys.stderr)
-    sentence = f"{len(restored)} files are as they were before the last apply" if restored else "nothing has been applied here, so there is nothing to take back"
+    sentence = (
+        f"{len(restored)} files are as they were before the last apply"
+        if restored
+        else "nothing has been applied here, so there is nothing to take back"
+    )
     _answer(arguments, {"ok": True, "restored": restored, "notes": store.notes}, sentence)
     return 0
 

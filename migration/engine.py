@@ -43,7 +43,9 @@ class Run:
         """Raise DecisionNeeded or GateFailed where this may not be applied."""
         if self.decisions:
             first = self.decisions[0]
-            raise DecisionNeeded(f"{len(self.decisions)} decision(s) needed, the tree is unchanged. First: {first.path}: {first.message}")
+            raise DecisionNeeded(
+                f"{len(self.decisions)} decision(s) needed, the tree is unchanged. First: {first.path}: {first.message}"
+            )
         if self.failed:
             verdict = self.failed[0]
             failure = next(f for f in verdict.failures if f.fatal)
@@ -119,5 +121,3 @@ def verify(repo: Path, store: Store) -> Run | None:
     run = rehearse(before, plan)
     check = Check(before, Overlay(now), plan, run.outcomes)
     return Run(plan, before, Overlay(now), run.outcomes, run_gates(check), run.seconds)
-
-

@@ -211,7 +211,9 @@ def load_plan(name_or_file: str) -> Plan:
         path = SHIPPED / f"{name_or_file}.toml"
     if not path.is_file():
         shipped = sorted(p.stem for p in SHIPPED.glob("*.toml"))
-        raise BadInput(f"no plan {name_or_file!r}: neither a file nor one of the shipped plans ({', '.join(shipped)}){nearest(name_or_file, shipped)}")
+        raise BadInput(
+            f"no plan {name_or_file!r}: neither a file nor one of the shipped plans ({', '.join(shipped)}){nearest(name_or_file, shipped)}"
+        )
     raw = path.read_bytes()
     try:
         data = tomllib.loads(raw.decode("utf-8"))
@@ -240,11 +242,19 @@ def _in_words(error: ValidationError, data: dict[str, Any], file: str) -> str:
     where, known = file, ["schema", "name", "title", "python", "step"]
     if location[0] == "step" and len(location) > 1:
         step = data["step"][int(location[1])]
-        where = f"{file}: step {step.get('id', int(location[1]) + 1)!r}" if isinstance(step, dict) else f"{file}: step {location[1]}"
+        where = (
+            f"{file}: step {step.get('id', int(location[1]) + 1)!r}"
+            if isinstance(step, dict)
+            else f"{file}: step {location[1]}"
+        )
         if problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
             kind = step.get("kind") if isinstance(step, dict) else None
             expected = f"expected one of {', '.join(KINDS)}"
-            return f"{where}: unknown kind {kind!r}{nearest(str(kind), KINDS)}; {expected}" if kind else f"{where}: field 'kind' is missing; {expected}"
+            return (
+                f"{where}: unknown kind {kind!r}{nearest(str(kind), KINDS)}; {expected}"
+                if kind
+                else f"{where}: field 'kind' is missing; {expected}"
+            )
         model = KINDS[location[2]] if len(location) > 2 and location[2] in KINDS else Step
         known = [field.alias or name for name, field in model.model_fields.items()]
         location = location[3:]
@@ -281,14 +291,20 @@ def _check_together(plan: Plan) -> None:
                     raise BadInput(f"{where}: field 'symbols' lists {symbol!r} twice")
                 other = homes.setdefault((step.source, symbol), step.id)
                 if other != step.id:
-                    raise BadInput(f"{where}: steps {other!r} and {step.id!r} both move {symbol!r} out of {step.source}; one of them must go")
+                    raise BadInput(
+                        f"{where}: steps {other!r} and {step.id!r} both move {symbol!r} out of {step.source}; one of them must go"
+                    )
             for name in step.expect_lines:
                 if name not in step.symbols:
-                    raise BadInput(f"{where}: field 'expect_lines' names {name!r}, which is not in 'symbols'{nearest(name, step.symbols)}")
+                    raise BadInput(
+                        f"{where}: field 'expect_lines' names {name!r}, which is not in 'symbols'{nearest(name, step.symbols)}"
+                    )
         for path, claim in _claims(step):
             other_id, other_claim = claims.setdefault(path, (step.id, claim))
             if other_id != step.id and "gone" in (claim, other_claim):
-                raise BadInput(f"{where}: steps {other_id!r} and {step.id!r} fight over {path}: one removes or moves it, the other needs it to stay or writes it too")
+                raise BadInput(
+                    f"{where}: steps {other_id!r} and {step.id!r} fight over {path}: one removes or moves it, the other needs it to stay or writes it too"
+                )
 
 
 def _claims(step: Step) -> Iterator[tuple[str, str]]:

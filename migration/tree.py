@@ -16,7 +16,22 @@ from pathlib import Path, PurePosixPath
 from migration.analysis.source import Source
 from migration.errors import BadInput
 
-SKIPPED_FOLDERS = frozenset({".git", ".hg", ".svn", ".migration", "__pycache__", "node_modules", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".ipynb_checkpoints", ".tox", ".nox"})
+SKIPPED_FOLDERS = frozenset(
+    {
+        ".git",
+        ".hg",
+        ".svn",
+        ".migration",
+        "__pycache__",
+        "node_modules",
+        ".mypy_cache",
+        ".ruff_cache",
+        ".pytest_cache",
+        ".ipynb_checkpoints",
+        ".tox",
+        ".nox",
+    }
+)
 # wandb keeps a copy of the script of every run, people keep *.backup files: records of what was, neither importers nor duplicates.
 RECORDS = re.compile(r"(^|/)wandb/(offline-)?run-[^/]*/|\.(backup|bak|orig)$")
 LARGEST_TEXT = 4 << 20
@@ -87,7 +102,9 @@ class Tree:
     def absence(self, path: str) -> str:
         """Why `path` is not a file of this tree, in words."""
         full = self.root / path
-        if full.is_symlink() or any(parent.is_symlink() for parent in full.parents if parent.is_relative_to(self.root) and parent != self.root):
+        if full.is_symlink() or any(
+            parent.is_symlink() for parent in full.parents if parent.is_relative_to(self.root) and parent != self.root
+        ):
             return "is, or lies behind, a symbolic link, which is never followed; name the real file"
         return "is a folder, a file was expected" if full.is_dir() else "no such file in the repository"
 
@@ -142,7 +159,11 @@ class Overlay:
         """The file as parsed Python; parsing is lazy and cached. A file untouched by the overlay shares the base's cache."""
         if path not in self._sources:
             untouched = path not in self.edits and isinstance(self.base, Overlay)
-            self._sources[path] = self.base.source(path) if untouched and isinstance(self.base, Overlay) else Source(path, self.read(path))
+            self._sources[path] = (
+                self.base.source(path)
+                if untouched and isinstance(self.base, Overlay)
+                else Source(path, self.read(path))
+            )
         return self._sources[path]
 
     def mentioning(self, *needles: str, suffixes: tuple[str, ...] = (), records: bool = False) -> list[str]:
@@ -156,15 +177,25 @@ class Overlay:
         Without parsing: a stem such as `core` is a word of everyday prose, and parsing is what costs.
         """
         words = b"|".join(re.escape(s.encode()) for s in stems)
-        likely = re.compile(rb"\b(?:from|import)\b[^\n]*\b(?:%b)\b|^[ \t(]*[\w \t,]*\b(?:%b)\b[\w \t,)]*(?:#.*)?\r?$|[\"'][\w.:]*\b(?:%b)\b[\w.:]*[\"']" % (words, words, words), re.MULTILINE)
-        return [p for p in self.mentioning(*stems, suffixes=suffixes) if not p.endswith(".py") or likely.search(self.read(p))]
+        likely = re.compile(
+            rb"\b(?:from|import)\b[^\n]*\b(?:%b)\b|^[ \t(]*[\w \t,]*\b(?:%b)\b[\w \t,)]*(?:#.*)?\r?$|[\"'][\w.:]*\b(?:%b)\b[\w.:]*[\"']"
+            % (words, words, words),
+            re.MULTILINE,
+        )
+        return [
+            p
+            for p in self.mentioning(*stems, suffixes=suffixes)
+            if not p.endswith(".py") or likely.search(self.read(p))
+        ]
 
     def holding(self, needle: bytes) -> frozenset[str]:
         """Text files whose bytes contain `needle`: the base's answer, corrected for what the edits changed."""
         below = self.base.holding(needle)
         if not self.edits:
             return below
-        return (below - self.edits.keys()) | {p for p, c in self.edits.items() if c is not None and needle in c and b"\0" not in c[:8192]}
+        return (below - self.edits.keys()) | {
+            p for p, c in self.edits.items() if c is not None and needle in c and b"\0" not in c[:8192]
+        }
 
     def glob(self, patterns: Iterable[str]) -> list[str]:
         """Files matching any pattern; `*` stays within a folder, `**` crosses folders."""

@@ -44,7 +44,11 @@ def point_callers(
 def changed_lines(path: str, before: bytes, after: bytes, message: str) -> list[Finding]:
     """One `change` a line that differs, where lines were edited in place."""
     pairs = zip(decoded(before).split("\n"), decoded(after).split("\n"), strict=True)
-    return [Finding("change", path, number, message, _shown(old), _shown(new)) for number, (old, new) in enumerate(pairs, 1) if old != new]
+    return [
+        Finding("change", path, number, message, _shown(old), _shown(new))
+        for number, (old, new) in enumerate(pairs, 1)
+        if old != new
+    ]
 
 
 def folders(path: str, mention: Mention) -> list[str]:
@@ -81,7 +85,13 @@ def _meant(tree: Overlay, path: str, raw: bytes, gone: str) -> Iterator[tuple[Me
 def _left(path: str, raw: bytes, mention: Mention, gone: str, base: str | None) -> Finding:
     line = line_at(decoded(raw), mention.start)
     if base is None:
-        return Finding("warning", path, mention.line, f"may call {gone}: the folder is a variable or absolute, so it is left; look at it by hand", line)
+        return Finding(
+            "warning",
+            path,
+            mention.line,
+            f"may call {gone}: the folder is a variable or absolute, so it is left; look at it by hand",
+            line,
+        )
     return Finding("note", path, mention.line, f"names {gone} without calling it, left as it is", line)
 
 

@@ -68,7 +68,9 @@ def tokens(text: str, script: str) -> Iterator[Token]:
     """Every place where `script` is a whole path. `./script` is the same path; `a/script`, `script.bak`, `my_script` are not."""
     path = r"/+(?:\./+)*".join(map(re.escape, posixpath.normpath(script).split("/")))
     dots = "" if script.startswith("/") else r"(?:\./+)*"
-    for found in re.finditer(rf"(?:(?P<variable>{_VARIABLE}[\"']?/+[\"']?)|{_BEFORE})(?P<path>{dots}{path}){_AFTER}", text):
+    for found in re.finditer(
+        rf"(?:(?P<variable>{_VARIABLE}[\"']?/+[\"']?)|{_BEFORE})(?P<path>{dots}{path}){_AFTER}", text
+    ):
         start, end = found.span("path")
         quote = next((q for q in _QUOTES if text.startswith(q, end) and text.endswith(q, 0, start)), "")
         yield Token(start, end, (start - len(quote), end + len(quote)), found["variable"] is not None)
@@ -78,14 +80,43 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-PYTHON = re.compile(r"(?:.*[^\w.])?(?:i?python|pypy)w?[\d.]*(?:\.exe)?|py|sys\.executable|%run|\$\{?\(?\w*(?:PY|py)\w*\W*")
+PYTHON = re.compile(
+    r"(?:.*[^\w.])?(?:i?python|pypy)w?[\d.]*(?:\.exe)?|py|sys\.executable|%run|\$\{?\(?\w*(?:PY|py)\w*\W*"
+)
 SHELLS = frozenset({"bash", "sh", "zsh", "dash", "ksh", "source", "."})
 # Launchers of a script, by whether they take `-m package.module` in its place.
 LAUNCHERS = {"torchrun": True, "debugpy": True, "ipython": True} | dict.fromkeys(
-    ("deepspeed", "horovodrun", "kernprof", "viztracer", "scalene", "mpirun", "mpiexec", "srun", "sbatch", "qsub", "qsh", "bsub", "condor_submit"), False
+    (
+        "deepspeed",
+        "horovodrun",
+        "kernprof",
+        "viztracer",
+        "scalene",
+        "mpirun",
+        "mpiexec",
+        "srun",
+        "sbatch",
+        "qsub",
+        "qsh",
+        "bsub",
+        "condor_submit",
+    ),
+    False,
 )
-RUNS = {"accelerate": True, "coverage": True, "uv": True, "streamlit": False, "poetry": False, "pdm": False, "pixi": False, "hatch": False, "pipenv": False}
-MODULE_LAUNCHERS = re.compile(r"torch\.distributed\.(run|launch)|accelerate\.commands\.launch|pdb|cProfile|profile|coverage|debugpy|trace|IPython|deepspeed.*")
+RUNS = {
+    "accelerate": True,
+    "coverage": True,
+    "uv": True,
+    "streamlit": False,
+    "poetry": False,
+    "pdm": False,
+    "pixi": False,
+    "hatch": False,
+    "pipenv": False,
+}
+MODULE_LAUNCHERS = re.compile(
+    r"torch\.distributed\.(run|launch)|accelerate\.commands\.launch|pdb|cProfile|profile|coverage|debugpy|trace|IPython|deepspeed.*"
+)
 WRAPPERS = _words(
     "exec nohup time env sudo nice ionice timeout setsid stdbuf taskset numactl command builtin eval caffeinate xvfb-run strace "
     "then do else if while until !"
@@ -104,7 +135,9 @@ LOOKING = REMOVING | _words(
 def program(words: Sequence[str]) -> str:
     """The name of the command that `words` are, behind assignments and wrappers such as `sudo` and `nohup`."""
     position = 0
-    while position < len(words) and (words[position] in WRAPPERS or ASSIGNMENT.fullmatch(words[position]) or (position and _option(words, position))):
+    while position < len(words) and (
+        words[position] in WRAPPERS or ASSIGNMENT.fullmatch(words[position]) or (position and _option(words, position))
+    ):
         position += 1
     return posixpath.basename(words[position].lstrip("\\@")) if position < len(words) else ""
 
@@ -114,7 +147,10 @@ def runner(words: Sequence[str], script: str, prose: bool = False) -> Runner | N
     for position in range(len(words) - 1, -1, -1):
         word, rest = words[position], words[position + 1 :]
         name = posixpath.basename(word)
-        leads = all(w in WRAPPERS or w in LAUNCHERS or ASSIGNMENT.fullmatch(w) or _option(words, i) for i, w in enumerate(words[:position]))
+        leads = all(
+            w in WRAPPERS or w in LAUNCHERS or ASSIGNMENT.fullmatch(w) or _option(words, i)
+            for i, w in enumerate(words[:position])
+        )
         python = PYTHON.fullmatch(word) or (position == 0 and not prose and word.startswith("$"))
         if python and (found := _python(rest, script)) is not None:
             return Runner(found, leads)
@@ -161,7 +197,12 @@ def _option(words: Sequence[str], position: int) -> bool:
     word = words[position]
     if word.startswith(("-", "$")) or ASSIGNMENT.fullmatch(word) or re.fullmatch(r"[\d.:,-]+[smhdkKMG]?", word):
         return True
-    return position > 0 and words[position - 1].startswith("-") and "=" not in words[position - 1] and not word.endswith((".py", ".sh"))
+    return (
+        position > 0
+        and words[position - 1].startswith("-")
+        and "=" not in words[position - 1]
+        and not word.endswith((".py", ".sh"))
+    )
 
 
 OPTION_FOLLOWS = re.compile(r"[ \t]+--?[A-Za-z]")
@@ -173,7 +214,9 @@ _SPACE = re.compile(r"(?:\\[nrt](?!\w*[/.])|\\(?=\s)|[\s\"'`,\[\](){}<>#*])+")
 def shown(before: str, script: str) -> Runner | None:
     """What runs `script` where `before` is the text in front of it, read word by word: lists and quotes count as spaces."""
     command = _SEPARATOR.split(before)[-1]
-    words = [word for word in _SPACE.split(command) if word not in ("", "$", "-", "!", "%", "@", "RUN", "CMD", "ENTRYPOINT")]
+    words = [
+        word for word in _SPACE.split(command) if word not in ("", "$", "-", "!", "%", "@", "RUN", "CMD", "ENTRYPOINT")
+    ]
     if any(word in LOOKING for word in words[:2]):  # the program, or the one behind a key
         return None
     return runner([w.removeprefix("!").removeprefix("@") for w in words], script, prose=True)

@@ -49,7 +49,11 @@ def scanner(path: str, text: str) -> Scan:
         return in_makefile
     if name.endswith((".md", ".markdown", ".mdx", ".qmd", ".rmd")):
         return _in_markdown
-    return _in_prose if name.endswith(PROSE_SUFFIXES) or ("." not in name and name in ("readme", "changelog", "notes")) else _in_config
+    return (
+        _in_prose
+        if name.endswith(PROSE_SUFFIXES) or ("." not in name and name in ("readme", "changelog", "notes"))
+        else _in_config
+    )
 
 
 def in_shell(text: str, script: str) -> list[Mention]:
@@ -122,7 +126,11 @@ def _in_notebook(text: str, script: str) -> list[Mention]:
         inside = scan(cell.text, script)
         places = cell.offsets(text) if inside else []
         for m in inside:
-            start, end, outer = places[m.start][0], places[m.end - 1][1], (places[m.outer[0]][0], places[m.outer[1] - 1][1])
+            start, end, outer = (
+                places[m.start][0],
+                places[m.end - 1][1],
+                (places[m.outer[0]][0], places[m.outer[1] - 1][1]),
+            )
             mentions.append(replace(m, start=start, end=end, outer=outer, line=_line(text, start)))
     return mentions
 
@@ -168,7 +176,10 @@ def _python_role(text: str, begin: int, end: int, kind: str, token: Token, scrip
     if kind == "comment":
         command = shown(inside.lstrip("# \t"), script)
         return ("commented-call" if command.leads else "shown-call", command.module) if command else ("mention", False)
-    if re.fullmatch(r"[rRbBuUfF]{0,2}(\"{3}|'{3}|[\"'])", text[begin : token.start]) and len(text[token.end : end].strip("\"'")) == 0:
+    if (
+        re.fullmatch(r"[rRbBuUfF]{0,2}(\"{3}|'{3}|[\"'])", text[begin : token.start])
+        and len(text[token.end : end].strip("\"'")) == 0
+    ):
         before = text[max(0, begin - 300) : begin]
         return "call" if shown(before, script) or re.search(r"\brun_path\(\s*$", before) else "value", False
     command = shown(re.sub(r"^[rRbBuUfF]{0,2}[\"']+", "", inside), script)
@@ -258,7 +269,11 @@ def _folder(text: str, offset: int) -> str:
     """Where the `cd` commands above in the same block, or before on the line, lead."""
     begin = text.rfind("\n", 0, offset) + 1
     indent = len(text[begin:offset]) - len(text[begin:offset].lstrip())
-    while begin and (above := text[text.rfind("\n", 0, begin - 1) + 1 : begin]).strip() and len(above) - len(above.lstrip()) >= indent > 0:
+    while (
+        begin
+        and (above := text[text.rfind("\n", 0, begin - 1) + 1 : begin]).strip()
+        and len(above) - len(above.lstrip()) >= indent > 0
+    ):
         begin -= len(above)
     folder = ""
     for move in CD.finditer(text[begin:offset]):
@@ -267,12 +282,23 @@ def _folder(text: str, offset: int) -> str:
 
 
 def _mention(text: str, token: Token, role: Role, module: bool = False) -> Mention:
-    return Mention(token.start, token.end, _line(text, token.start), role, text[token.start : token.end], token.outer, module)
+    return Mention(
+        token.start, token.end, _line(text, token.start), role, text[token.start : token.end], token.outer, module
+    )
 
 
 def _moved(found: list[Mention], text: str, by: int) -> list[Mention]:
     """Mentions found in a piece of `text` that begins at `by`."""
-    return [replace(m, start=m.start + by, end=m.end + by, outer=(m.outer[0] + by, m.outer[1] + by), line=_line(text, m.start + by)) for m in found]
+    return [
+        replace(
+            m,
+            start=m.start + by,
+            end=m.end + by,
+            outer=(m.outer[0] + by, m.outer[1] + by),
+            line=_line(text, m.start + by),
+        )
+        for m in found
+    ]
 
 
 def _blank(found: re.Match[str]) -> str:

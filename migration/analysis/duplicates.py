@@ -14,7 +14,9 @@ from migration.analysis.comments import comments_of
 from migration.analysis.source import Source
 from migration.analysis.units import units_of
 
-Category = Literal["identical", "cosmetic", "import-source", "path-only", "different", "only in duplicate", "only in canonical"]
+Category = Literal[
+    "identical", "cosmetic", "import-source", "path-only", "different", "only in duplicate", "only in canonical"
+]
 PATH = re.compile(r"(?:[\w.-]+/)+(?=[\w.-]+\.(?:py|sh)\b)|\./(?=[\w.-]+\.(?:py|sh)\b)")
 
 
@@ -44,7 +46,9 @@ class _Piece:
 
 def compare(canonical: Source, duplicate: Source) -> list[Entry]:
     """Every definition of either file, in the duplicate's order. Files that are no readable Python are compared as text."""
-    if not (canonical.path.endswith(".py") and duplicate.path.endswith(".py") and canonical.parses and duplicate.parses):
+    if not (
+        canonical.path.endswith(".py") and duplicate.path.endswith(".py") and canonical.parses and duplicate.parses
+    ):
         return [_as_text(canonical, duplicate)]
     ours, theirs = _pieces(canonical), _pieces(duplicate)
     entries = [_entry(name, ours.get(name), piece) for name, piece in theirs.items()]
@@ -56,8 +60,17 @@ def _entry(name: str, ours: _Piece | None, theirs: _Piece | None) -> Entry:
     if ours is None or theirs is None:
         category: Category = "only in duplicate" if ours is None else "only in canonical"
     else:
-        category = "identical" if ours.text == theirs.text else "cosmetic" if ours.meaning == theirs.meaning else "different"
-    return Entry(name, category, ours.text if ours else "", theirs.text if theirs else "", ours.lines if ours else None, theirs.lines if theirs else None)
+        category = (
+            "identical" if ours.text == theirs.text else "cosmetic" if ours.meaning == theirs.meaning else "different"
+        )
+    return Entry(
+        name,
+        category,
+        ours.text if ours else "",
+        theirs.text if theirs else "",
+        ours.lines if ours else None,
+        theirs.lines if theirs else None,
+    )
 
 
 def _pieces(source: Source) -> dict[str, _Piece]:
@@ -73,9 +86,19 @@ def _pieces(source: Source) -> dict[str, _Piece]:
                     _add(found, f"{node.name}.{method.name}", source, method)
                 rest = copy.copy(node)
                 rest.body = [n for n in node.body if n not in methods] or [ast.Pass()]
-                _add(found, node.name, source, rest, "\n".join(ast.unparse(n) for n in [*node.decorator_list, *node.bases, *rest.body]))
+                _add(
+                    found,
+                    node.name,
+                    source,
+                    rest,
+                    "\n".join(ast.unparse(n) for n in [*node.decorator_list, *node.bases, *rest.body]),
+                )
             else:
-                name = getattr(node, "name", None) or ", ".join(sorted(unit.binds)) or f"statement {ast.unparse(node).splitlines()[0]}"
+                name = (
+                    getattr(node, "name", None)
+                    or ", ".join(sorted(unit.binds))
+                    or f"statement {ast.unparse(node).splitlines()[0]}"
+                )
                 _add(found, name, source, node)
     return found
 
@@ -86,7 +109,9 @@ def _add(found: dict[str, _Piece], name: str, source: Source, node: ast.stmt, te
         name += "'"
     start, end = source.span(node)
     lines = source.line_of(start), node.end_lineno or source.line_of(end)
-    found[name] = _Piece(text if text is not None else source.text[start:end].replace("\r\n", "\n"), lines, meaning(node))
+    found[name] = _Piece(
+        text if text is not None else source.text[start:end].replace("\r\n", "\n"), lines, meaning(node)
+    )
 
 
 def meaning(node: ast.stmt) -> str:
@@ -130,7 +155,9 @@ class _Canonical(ast.NodeTransformer):
 
 def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
     first = body[0]
-    documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    documented = (
+        isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    )
     return (body[1:] or [ast.Pass()]) if documented else body
 
 
@@ -140,14 +167,25 @@ def _local_names(function: ast.FunctionDef | ast.AsyncFunctionDef) -> dict[str, 
     found: list[str] = []
     for node in ast.walk(function):
         match node:
-            case ast.arg(arg=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            case (
+                ast.arg(arg=name)
+                | ast.FunctionDef(name=name)
+                | ast.AsyncFunctionDef(name=name)
+                | ast.ClassDef(name=name)
+            ):
                 kept.add(name)
             case ast.Global(names=names) | ast.Nonlocal(names=names):
                 kept.update(names)
             case ast.alias(name=name, asname=asname):
                 kept.add(asname or name.split(".")[0])
-    stores = [(n.lineno, n.col_offset, n.id) for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
-    stores += [(n.lineno, n.col_offset, n.name) for n in ast.walk(function) if isinstance(n, ast.ExceptHandler) and n.name]
+    stores = [
+        (n.lineno, n.col_offset, n.id)
+        for n in ast.walk(function)
+        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+    ]
+    stores += [
+        (n.lineno, n.col_offset, n.name) for n in ast.walk(function) if isinstance(n, ast.ExceptHandler) and n.name
+    ]
     for _, _, name in sorted(stores):
         if name not in kept and name not in found:
             found.append(name)
@@ -167,7 +205,9 @@ def _origins(source: Source) -> dict[str, tuple[str, int]]:
     found: dict[str, tuple[str, int]] = {}
     for node in source.tree.body:
         if isinstance(node, ast.ImportFrom):
-            found |= {a.asname or a.name: (f"{'.' * node.level}{node.module or ''}.{a.name}", node.lineno) for a in node.names}
+            found |= {
+                a.asname or a.name: (f"{'.' * node.level}{node.module or ''}.{a.name}", node.lineno) for a in node.names
+            }
         elif isinstance(node, ast.Import):
             found |= {a.asname or a.name: (a.name, node.lineno) for a in node.names}
     return found

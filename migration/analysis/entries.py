@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 Category = Literal[
-    "identical", "cosmetic", "import-source", "path-only", "comment-only", "different", "only in duplicate", "only in canonical"
+    "identical",
+    "cosmetic",
+    "import-source",
+    "path-only",
+    "comment-only",
+    "different",
+    "only in duplicate",
+    "only in canonical",
 ]
 Lines = tuple[int, int]
 Marker = Literal[" ", "|", "<", ">"]

@@ -16,8 +16,8 @@ from migration.analysis.imports import bound_by, module_text, relative_to, rende
 from migration.analysis.notebooks import cells, python_text, with_cell_texts
 from migration.analysis.paths import rewrite_dotted
 from migration.analysis.source import Source, Unparsable, splice
-from migration.outcome import Context, Finding
 from migration.errors import BadInput
+from migration.outcome import Context, Finding
 from migration.tree import Overlay
 
 CONFIGS = (".yaml", ".yml", ".toml", ".json", ".cfg", ".ini")
@@ -40,12 +40,16 @@ class Renames:
         return self.modules.get(path) or self.symbols.get(path, {}).get(name)
 
 
-def repoint_module(tree: Overlay, old_path: str, new_path: str, context: Context) -> tuple[dict[str, bytes | None], list[Finding]]:
+def repoint_module(
+    tree: Overlay, old_path: str, new_path: str, context: Context
+) -> tuple[dict[str, bytes | None], list[Finding]]:
     """Point every importer of the module at `old_path` (there or already gone) at `new_path`."""
     return repoint(tree, Renames(modules={old_path: new_path}), context, skip={old_path})
 
 
-def repoint(tree: Overlay, renames: Renames, context: Context, skip: Iterable[str] = ()) -> tuple[dict[str, bytes | None], list[Finding]]:
+def repoint(
+    tree: Overlay, renames: Renames, context: Context, skip: Iterable[str] = ()
+) -> tuple[dict[str, bytes | None], list[Finding]]:
     """Edits and findings for every file but `skip`. A file that does not parse is left alone and reported."""
     roots, skipped = context.roots, set(skip)
     there = Overlay(tree, {path: b"" for path in renames.old_paths if not tree.exists(path)})
@@ -67,11 +71,20 @@ def repoint(tree: Overlay, renames: Renames, context: Context, skip: Iterable[st
         except (Unparsable, BadInput) as error:
             if context.memo.setdefault(("left alone", path), error) is error:  # once a run is enough
                 why = error.why if isinstance(error, Unparsable) else str(error)
-                findings.append(Finding("warning", path, getattr(error, "line", None), f"mentions what moves and is left alone: does not parse ({why})"))
+                findings.append(
+                    Finding(
+                        "warning",
+                        path,
+                        getattr(error, "line", None),
+                        f"mentions what moves and is left alone: does not parse ({why})",
+                    )
+                )
             continue
         if raw != tree.read(path):
             edits[path] = raw
-            findings += [Finding("change", path, line, "points at the new home", before, after) for line, before, after in lines]
+            findings += [
+                Finding("change", path, line, "points at the new home", before, after) for line, before, after in lines
+            ]
     return edits, findings
 
 
@@ -155,7 +168,10 @@ def _python_edits(
         start = source.span(place)[0]
         text = root_lines(source, place, root, notebook) + _gap(source, start)
         edits = [(s, e, text + new) if s == start else (s, e, new) for s, e, new in edits]
-        lines = [(n, before, text.strip() + " … " + after) if n == place.lineno else (n, before, after) for n, before, after in lines]
+        lines = [
+            (n, before, text.strip() + " … " + after) if n == place.lineno else (n, before, after)
+            for n, before, after in lines
+        ]
     return sorted(set(edits)), lines
 
 
@@ -166,7 +182,9 @@ def _gap(source: Source, start: int) -> str:
     return source.newline + indent if not indent.strip() else "; "
 
 
-def _from_import(there: Overlay, source: Source, node: ast.ImportFrom, renames: Renames, roots: list[str], hints: list[str]) -> tuple[str | None, str | None]:
+def _from_import(
+    there: Overlay, source: Source, node: ast.ImportFrom, renames: Renames, roots: list[str], hints: list[str]
+) -> tuple[str | None, str | None]:
     """The new text of a `from` import, None where it stays; and the root that must be on `sys.path` for it, if not sure to be."""
     start, end = source.span(node)
     text, gap = source.text[start:end], _gap(source, start)
@@ -202,13 +220,19 @@ def _from_import(there: Overlay, source: Source, node: ast.ImportFrom, renames: 
     return new, _needed_root(source.path, next(iter(groups), None), through, node.level, roots, hints)
 
 
-def _submodules(there: Overlay, source: Source, node: ast.ImportFrom, renames: Renames, roots: list[str]) -> tuple[list[str], list[str]]:
+def _submodules(
+    there: Overlay, source: Source, node: ast.ImportFrom, renames: Renames, roots: list[str]
+) -> tuple[list[str], list[str]]:
     """`from package import module` for modules that moved whole."""
     package = modules.absolute_package(source.path, node.level) if node.level else None
     pieces, moved = [], []
     for alias in node.names:
         dotted = ".".join(filter(None, [node.module, alias.name]))
-        files = [modules.find_module(there, dotted, package)] if package else [modules.find_module(there, dotted, root) for root in roots]
+        files = (
+            [modules.find_module(there, dotted, package)]
+            if package
+            else [modules.find_module(there, dotted, root) for root in roots]
+        )
         old = next((f for f in files if f in renames.modules), None)
         if old is None:
             continue
@@ -222,12 +246,18 @@ def _submodules(there: Overlay, source: Source, node: ast.ImportFrom, renames: R
     return pieces, moved
 
 
-def _plain_import(there: Overlay, source: Source, node: ast.Import, renames: Renames, roots: list[str], hints: list[str]) -> tuple[str | None, str | None]:
+def _plain_import(
+    there: Overlay, source: Source, node: ast.Import, renames: Renames, roots: list[str], hints: list[str]
+) -> tuple[str | None, str | None]:
     """The same for `import a.b as c`; a name taken out of a module that stays needs no change here."""
     pieces, root = [], None
     for alias in node.names:
         found, through = _resolve(there, alias.name, 0, source.path, roots, hints)
-        new = modules.dotted_name(renames.modules[found], roots) if found in renames.modules and found is not None else None
+        new = (
+            modules.dotted_name(renames.modules[found], roots)
+            if found in renames.modules and found is not None
+            else None
+        )
         if new is None:
             pieces.append(render(node, [alias]))
             continue
@@ -238,16 +268,27 @@ def _plain_import(there: Overlay, source: Source, node: ast.Import, renames: Ren
     return (None, None) if pieces == [render(node, [a]) for a in node.names] else (text, root)
 
 
-def _chains(source: Source, node: ast.Import, renames: Renames, there: Overlay, roots: list[str]) -> list[tuple[int, int, str]]:
+def _chains(
+    source: Source, node: ast.Import, renames: Renames, there: Overlay, roots: list[str]
+) -> list[tuple[int, int, str]]:
     """Uses `a.b.c` of an `import a.b.c` without `as` whose module moved."""
     edits = []
     for alias in node.names:
         if alias.asname or "." not in alias.name:
             continue
         found, _ = _resolve(there, alias.name, 0, source.path, roots, [])
-        new = modules.dotted_name(renames.modules[found], roots) if found in renames.modules and found is not None else None
+        new = (
+            modules.dotted_name(renames.modules[found], roots)
+            if found in renames.modules and found is not None
+            else None
+        )
         for use in ast.walk(source.tree) if new else ():
-            if new and isinstance(use, ast.Attribute) and isinstance(use.ctx, ast.Load) and ast.unparse(use) == alias.name:
+            if (
+                new
+                and isinstance(use, ast.Attribute)
+                and isinstance(use.ctx, ast.Load)
+                and ast.unparse(use) == alias.name
+            ):
                 edits.append((*source.span(use), new))
     return edits
 
@@ -258,14 +299,19 @@ def _strings(there: Overlay, source: Source, renames: Renames, roots: list[str])
     edits = []
     for node in ast.walk(source.tree) if table else ():
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and DOTTED.fullmatch(node.value):
-            old = next((o for o in sorted(table, key=len, reverse=True) if node.value == o or node.value.startswith(o + ".")), None)
+            old = next(
+                (o for o in sorted(table, key=len, reverse=True) if node.value == o or node.value.startswith(o + ".")),
+                None,
+            )
             start, end = source.span(node)
             if old and source.text[start:end].count(node.value) == 1:
                 edits.append((start, end, source.text[start:end].replace(old, table[old])))
     return edits
 
 
-def _resolve(there: Overlay, module: str | None, level: int, importer: str, roots: list[str], hints: list[str]) -> tuple[str | None, str | None]:
+def _resolve(
+    there: Overlay, module: str | None, level: int, importer: str, roots: list[str], hints: list[str]
+) -> tuple[str | None, str | None]:
     """(file, search folder or None for a relative import)."""
     if level:
         return modules.resolve_relative(there, module, level, importer), None
@@ -279,7 +325,9 @@ def _spelling(importer: str, home: str, relative: bool, roots: list[str]) -> str
     return (relative_to(importer, stem) if relative else None) or modules.dotted_name(home, roots)
 
 
-def _needed_root(importer: str, home: str | None, through: str | None, level: int, roots: list[str], hints: list[str]) -> str | None:
+def _needed_root(
+    importer: str, home: str | None, through: str | None, level: int, roots: list[str], hints: list[str]
+) -> str | None:
     """The root of `home` where the importer found the old module by another way, so that the root may not be on its path."""
     if level or through is None or home is None or through in roots:
         return None
@@ -291,7 +339,9 @@ def _places(source: Source, rootless: list[tuple[ast.stmt, str]]) -> list[tuple[
     """Where the `sys.path` line goes: before the first of them at module level; before each where all are inside functions."""
     if not rootless:
         return []
-    inside = {n for f in ast.walk(source.tree) if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef) for n in ast.walk(f)}
+    inside = {
+        n for f in ast.walk(source.tree) if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef) for n in ast.walk(f)
+    }
     outer = [(node, root) for node, root in rootless if node not in inside]
     return outer[:1] or rootless
 
@@ -303,7 +353,12 @@ def root_lines(source: Source, before: ast.stmt | None, root: str, notebook: boo
     """
     start = source.span(before)[0] if before is not None else len(source.text)
     gap = _gap(source, start) if before is not None else source.newline
-    above = {bound_by(n, a): (n, a) for n in source.tree.body if isinstance(n, ast.Import | ast.ImportFrom) and source.span(n)[1] <= start for a in n.names}
+    above = {
+        bound_by(n, a): (n, a)
+        for n in source.tree.body
+        if isinstance(n, ast.Import | ast.ImportFrom) and source.span(n)[1] <= start
+        for a in n.names
+    }
     folder = modules.folder_of(source.path)
     climb = "" if folder == "." else "/".join([".."] * len(folder.split("/")))
     pieces = [] if "sys" in above else ["import sys"]

@@ -35,7 +35,12 @@ def bound_by(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> str:
 
 def bindings(unit: Unit) -> list[Binding]:
     """The bindings of a plain import unit; a star import binds the name `*`."""
-    return [Binding(bound_by(n, a), n, a, unit) for n in unit.nodes if isinstance(n, ast.Import | ast.ImportFrom) for a in n.names]
+    return [
+        Binding(bound_by(n, a), n, a, unit)
+        for n in unit.nodes
+        if isinstance(n, ast.Import | ast.ImportFrom)
+        for a in n.names
+    ]
 
 
 def render(node: ast.Import | ast.ImportFrom, aliases: Iterable[ast.alias], module: str | None = None) -> str:
@@ -49,7 +54,11 @@ def render(node: ast.Import | ast.ImportFrom, aliases: Iterable[ast.alias], modu
 def render_from(module: str, names: list[str]) -> str:
     """`from module import names`, bracketed beyond `WIDTH` columns."""
     line = f"from {module} import {', '.join(names)}"
-    return line if len(line) <= WIDTH or len(names) == 1 else f"from {module} import (\n" + "".join(f"    {name},\n" for name in names) + ")"
+    return (
+        line
+        if len(line) <= WIDTH or len(names) == 1
+        else f"from {module} import (\n" + "".join(f"    {name},\n" for name in names) + ")"
+    )
 
 
 def without(text: str, dropped: Iterable[str]) -> tuple[str, list[str]]:
@@ -95,7 +104,9 @@ def module_text(node: ast.ImportFrom) -> str:
     return "." * node.level + (node.module or "")
 
 
-def rehomed(tree: Overlay, node: ast.Import | ast.ImportFrom, old: str, new: str, roots: list[str], hints: list[str]) -> str | None:
+def rehomed(
+    tree: Overlay, node: ast.Import | ast.ImportFrom, old: str, new: str, roots: list[str], hints: list[str]
+) -> str | None:
     """The statement as it must read in file `new` to mean what it meant in `old`; None where it can stay as it is.
 
     Relative imports are counted from the new place; a module found through the old script's folder, or through its
@@ -138,7 +149,9 @@ def _from_root(tree: Overlay, dotted: str, importer: str, roots: list[str], hint
     return modules.dotted_name(found[0], roots) if found else None
 
 
-def rehome_text(tree: Overlay, source: Source, start: int, end: int, new: str, roots: list[str], hints: list[str]) -> str:
+def rehome_text(
+    tree: Overlay, source: Source, start: int, end: int, new: str, roots: list[str], hints: list[str]
+) -> str:
     """`source.text[start:end]` with every import in it rehomed to file `new`."""
     edits = []
     for node in source.imports:

@@ -51,10 +51,14 @@ def find_module(tree: Overlay, dotted: str, folder: str) -> str | None:
 def is_namespace(tree: Overlay, dotted: str, folder: str) -> bool:
     """Whether `dotted` is a folder of Python files without `__init__.py` under `folder`."""
     prefix = join(folder, dotted.replace(".", "/")) + "/"
-    return not tree.exists(prefix + "__init__.py") and any(p.startswith(prefix) and p.endswith(".py") for p in tree.paths())
+    return not tree.exists(prefix + "__init__.py") and any(
+        p.startswith(prefix) and p.endswith(".py") for p in tree.paths()
+    )
 
 
-def resolve_absolute(tree: Overlay, dotted: str, importer: str, roots: list[str], hints: list[str]) -> tuple[str, str] | None:
+def resolve_absolute(
+    tree: Overlay, dotted: str, importer: str, roots: list[str], hints: list[str]
+) -> tuple[str, str] | None:
     """(file, search folder) of an absolute import in `importer`: its own folder, its `sys.path` lines, the roots."""
     own = folder_of(importer)
     in_package = tree.exists(join(own, "__init__.py"))
@@ -116,7 +120,12 @@ def path_hints(source: Source) -> list[str]:
             if value is not None:
                 names[node.targets[0].id] = value
     for node in nodes:
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) == "sys.path" and node.func.attr in ("insert", "append"):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and ast.unparse(node.func.value) == "sys.path"
+            and node.func.attr in ("insert", "append")
+        ):
             folder = _folder(node.args[-1], source.path, names) if node.args else None
             if folder is not None:
                 found.append(folder)
@@ -139,9 +148,14 @@ def _folder(node: ast.expr, path: str, names: dict[str, str]) -> str | None:
             return path
         case ast.Name(id=name):
             return names.get(name)
-        case ast.Call(func=ast.Name(id="str" | "Path"), args=[inner]) | ast.Call(func=ast.Attribute(attr="Path"), args=[inner]):
+        case (
+            ast.Call(func=ast.Name(id="str" | "Path"), args=[inner])
+            | ast.Call(func=ast.Attribute(attr="Path"), args=[inner])
+        ):
             return _folder(inner, path, names)
-        case ast.Call(func=ast.Attribute(value=inner, attr="resolve" | "absolute" | "as_posix" | "expanduser"), args=[]):
+        case ast.Call(
+            func=ast.Attribute(value=inner, attr="resolve" | "absolute" | "as_posix" | "expanduser"), args=[]
+        ):
             return _folder(inner, path, names)
         case ast.Call(func=ast.Attribute(attr="abspath" | "realpath" | "normpath"), args=[inner]):
             return _folder(inner, path, names)
@@ -151,9 +165,15 @@ def _folder(node: ast.expr, path: str, names: dict[str, str]) -> str | None:
         case ast.Subscript(value=ast.Attribute(value=inner, attr="parents"), slice=ast.Constant(value=int(n))):
             base = _folder(inner, path, names)
             return None if base is None else join(base, "/".join([".."] * (n + 1)))
-        case ast.Call(func=ast.Attribute(attr="join"), args=[first, *rest]) if all(isinstance(r, ast.Constant) for r in rest):
+        case ast.Call(func=ast.Attribute(attr="join"), args=[first, *rest]) if all(
+            isinstance(r, ast.Constant) for r in rest
+        ):
             base = _folder(first, path, names)
-            return None if base is None else join(base, "/".join(str(r.value) for r in rest if isinstance(r, ast.Constant)))
+            return (
+                None
+                if base is None
+                else join(base, "/".join(str(r.value) for r in rest if isinstance(r, ast.Constant)))
+            )
         case ast.BinOp(left=left, op=ast.Div(), right=ast.Constant(value=str(name))):
             base = _folder(left, path, names)
             return None if base is None else join(base, name)

@@ -53,7 +53,11 @@ def free_names(source_slice: str, future_annotations: bool = False) -> FreeNames
     found = {mode: frozenset(names) for mode, names in finder.found.items()}
     runtime = found["eager"] | found["deferred"]
     return FreeNames(
-        found["eager"], found["deferred"], found["annotation"] - runtime, found["string"] - runtime, frozenset(finder.assigned_global)
+        found["eager"],
+        found["deferred"],
+        found["annotation"] - runtime,
+        found["string"] - runtime,
+        frozenset(finder.assigned_global),
     )
 
 
@@ -104,8 +108,16 @@ def _bindings(nodes: Iterable[ast.AST], declared: bool, imports: bool = True) ->
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 bound.add(node.name)
             case ast.Import() | ast.ImportFrom() if imports:
-                bound.update(a.asname or (a.name.partition(".")[0] if isinstance(node, ast.Import) else a.name) for a in node.names)
-            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)) | ast.MatchMapping(rest=str(name)):
+                bound.update(
+                    a.asname or (a.name.partition(".")[0] if isinstance(node, ast.Import) else a.name)
+                    for a in node.names
+                )
+            case (
+                ast.ExceptHandler(name=str(name))
+                | ast.MatchAs(name=str(name))
+                | ast.MatchStar(name=str(name))
+                | ast.MatchMapping(rest=str(name))
+            ):
                 bound.add(name)
     return bound
 
@@ -183,7 +195,9 @@ class _Finder(ast.NodeVisitor):
 
     # scopes
 
-    def enter(self, kind: Literal["class", "function"], body: Iterable[ast.AST], parameters: Iterable[str] = ()) -> _Scope:
+    def enter(
+        self, kind: Literal["class", "function"], body: Iterable[ast.AST], parameters: Iterable[str] = ()
+    ) -> _Scope:
         body = list(body)
         own = list(_own_nodes(body))
         global_ = {name for n in own if isinstance(n, ast.Global) for name in n.names}
@@ -215,7 +229,9 @@ class _Finder(ast.NodeVisitor):
             return self.scope
         scope = _Scope("annotation", self.scope, {p.name for p in parameters})
         for parameter in parameters:
-            self.within(scope, [getattr(parameter, "bound", None), getattr(parameter, "default_value", None)], "deferred")
+            self.within(
+                scope, [getattr(parameter, "bound", None), getattr(parameter, "default_value", None)], "deferred"
+            )
         return scope
 
     def visit_FunctionDef(self, node: _Function) -> None:
@@ -235,7 +251,9 @@ class _Finder(ast.NodeVisitor):
 
     def visit_Lambda(self, node: ast.Lambda) -> None:
         self.visit_all([*node.args.defaults, *node.args.kw_defaults])
-        self.within(self.enter("function", [node.body], [p.arg for p in _parameters(node.args)]), [node.body], "deferred")
+        self.within(
+            self.enter("function", [node.body], [p.arg for p in _parameters(node.args)]), [node.body], "deferred"
+        )
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         self.visit_all(node.decorator_list)
@@ -254,7 +272,12 @@ class _Finder(ast.NodeVisitor):
         self.visit(first.iter)
         scope = _Scope("comprehension", self.scope, _bindings([g.target for g in node.generators], declared=True))
         # Targets can hold more than names: `for a[i] in …`.
-        inner = [first.target, *first.ifs, *(part for g in rest for part in (g.iter, g.target, *g.ifs)), *_elements(node)]
+        inner = [
+            first.target,
+            *first.ifs,
+            *(part for g in rest for part in (g.iter, g.target, *g.ifs)),
+            *_elements(node),
+        ]
         self.within(scope, inner, mode)
 
     # A generator is as a rule used up where it stands: sum(… for …), for x in (… for …).
@@ -334,7 +357,13 @@ class _Finder(ast.NodeVisitor):
         for nodes in alternatives:
             self.scope.bound = set(before)
             self.visit_all(nodes)
-            last = nodes[-1].body[-1] if nodes and isinstance(nodes[-1], ast.ExceptHandler) else nodes[-1] if nodes else None
+            last = (
+                nodes[-1].body[-1]
+                if nodes and isinstance(nodes[-1], ast.ExceptHandler)
+                else nodes[-1]
+                if nodes
+                else None
+            )
             if not isinstance(last, ast.Raise):
                 ends.append(self.scope.bound)
         self.scope.bound = set.intersection(*ends) if ends else before

@@ -21,7 +21,9 @@ SCALAR = re.compile(r"[^\s,\]}]+")
 CHARACTER = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.|.", re.DOTALL)
 
 # Cell magics whose body is still Python of this notebook; the body of any other one is another language or a file.
-PYTHON_CELLS = frozenset({"time", "timeit", "capture", "prun", "debug", "python", "python3", "px", "memit", "mprun", "scalene"})
+PYTHON_CELLS = frozenset(
+    {"time", "timeit", "capture", "prun", "debug", "python", "python3", "px", "memit", "mprun", "scalene"}
+)
 CELL_MAGIC = re.compile(r"\s*%%(\w+)")
 MAGIC = re.compile(r"(?P<lead>[ \t]*)(?P<magic>(?:[%!?]|[\w.]+\?{1,2}[ \t]*(?=\r?\n|\Z))(?:\\\r?\n|[^\n])*)")
 ASSIGNED = re.compile(r"(?P<lead>[ \t]*[\w., \t\[\]'\"*]+=[ \t]*)(?P<magic>[%!](?:\\\r?\n|[^\n])*)")
@@ -72,7 +74,12 @@ def with_cell_texts(raw: bytes, texts: Mapping[int, str]) -> bytes:
     Raises BadInput where `raw` is not a notebook.
     """
     document = decoded(raw)
-    edits = [edit for cell in _cells(document) if texts.get(cell.index, cell.text) != cell.text for edit in _edits(document, cell, texts[cell.index])]
+    edits = [
+        edit
+        for cell in _cells(document)
+        if texts.get(cell.index, cell.text) != cell.text
+        for edit in _edits(document, cell, texts[cell.index])
+    ]
     return splice(document, edits).encode()
 
 
@@ -191,7 +198,9 @@ def _edits(document: str, cell: CellSource, new: str) -> Iterator[tuple[int, int
     if old != _lines(cell.text) or not old or not lines:  # empty, or cut elsewhere than at line ends
         yield node.start, node.end, "[" + ", ".join(f'"{_escaped(document, line)}"' for line in lines) + "]"
         return
-    between = document[items[0].end : items[1].start] if len(items) > 1 else "," + document[node.start + 1 : items[0].start]
+    between = (
+        document[items[0].end : items[1].start] if len(items) > 1 else "," + document[node.start + 1 : items[0].start]
+    )
     for tag, i1, i2, j1, j2 in SequenceMatcher(None, old, lines, autojunk=False).get_opcodes():
         if tag == "equal":
             continue
@@ -218,7 +227,9 @@ def _changes(old: list[str], new: list[str]) -> Iterator[tuple[int, int, str]]:
     for tag, i1, i2, j1, j2 in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if tag != "equal":
             pairs = list(zip(range(i1, i2), range(j1, j2), strict=True)) if i2 - i1 == j2 - j1 else []
-            blocks = [(starts[i], old[i], new[j]) for i, j in pairs] or [(starts[i1], "".join(old[i1:i2]), "".join(new[j1:j2]))]
+            blocks = [(starts[i], old[i], new[j]) for i, j in pairs] or [
+                (starts[i1], "".join(old[i1:i2]), "".join(new[j1:j2]))
+            ]
             for base, before, after in blocks:
                 start, end, piece = _trimmed(before, after)
                 yield base + start, base + end, piece

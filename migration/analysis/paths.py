@@ -21,7 +21,12 @@ def references(path: str, raw: bytes, script: str) -> list[Mention]:
 
 
 def rewrite(
-    path: str, raw: bytes, script: str, to: str, roles: Collection[Role], unless: Callable[[Mention], bool] = lambda mention: False
+    path: str,
+    raw: bytes,
+    script: str,
+    to: str,
+    roles: Collection[Role],
+    unless: Callable[[Mention], bool] = lambda mention: False,
 ) -> tuple[bytes, list[Mention], list[Mention]]:
     """The file with `to` in place of `script` where that has one of `roles`; then the places done, and those left.
 

@@ -47,7 +47,10 @@ def meaning(node: ast.AST) -> Meaning:
         constant.kind = None  # u"x" is "x"
     exact = ast.dump(own)
     for inner in ast.walk(own):
-        if isinstance(inner, _Function | ast.ClassDef | ast.Module) and ast.get_docstring(inner, clean=False) is not None:
+        if (
+            isinstance(inner, _Function | ast.ClassDef | ast.Module)
+            and ast.get_docstring(inner, clean=False) is not None
+        ):
             inner.body = inner.body[1:] or [ast.Pass()]
     undocumented = ast.dump(own)
     if any(_looks(n) for n in ast.walk(own)):
@@ -60,7 +63,13 @@ def meaning(node: ast.AST) -> Meaning:
 def _looks(node: ast.AST) -> bool:
     if not isinstance(node, ast.Call):
         return False
-    called = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id if isinstance(node.func, ast.Name) else ""
+    called = (
+        node.func.attr
+        if isinstance(node.func, ast.Attribute)
+        else node.func.id
+        if isinstance(node.func, ast.Name)
+        else ""
+    )
     return called in LOOKING or (called in LOOKING_AT_TEXT and bool(node.args or node.keywords))
 
 
@@ -141,7 +150,12 @@ class _Numbering(ast.NodeVisitor):
     def _comprehension(self, node: _Comprehension) -> None:
         first, *others = node.generators
         self.visit(first.iter)
-        targets = {n.id for g in node.generators for n in ast.walk(g.target) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        targets = {
+            n.id
+            for g in node.generators
+            for n in ast.walk(g.target)
+            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+        }
         elements = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
         later = (part for g in others for part in (g.iter, g.target, *g.ifs))
         self.within(_Scope(targets, set()), [first.target, *first.ifs, *later, *elements])

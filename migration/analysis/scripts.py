@@ -8,17 +8,37 @@ from collections.abc import Iterator
 
 import tree_sitter
 
+from migration.analysis.callers import POINTED as CALLED
 from migration.analysis.comments import SHELL, comments_of, shell_tree
 from migration.analysis.entries import Category, Entry
-from migration.analysis.callers import POINTED as CALLED
 from migration.analysis.paths import decoded, encoded, references
 from migration.analysis.source import BOM, NEWLINE, splice
 
 # Nodes whose children blanks only separate. Any other node counts as it is written: strings and here-documents, where a blank matters.
 LOOSE = frozenset(
-    "program command command_name pipeline list redirected_statement if_statement elif_clause else_clause for_statement while_statement "
-    "do_group case_statement case_item function_definition compound_statement subshell variable_assignment declaration_command "
-    "negated_command array".split()
+    [
+        "program",
+        "command",
+        "command_name",
+        "pipeline",
+        "list",
+        "redirected_statement",
+        "if_statement",
+        "elif_clause",
+        "else_clause",
+        "for_statement",
+        "while_statement",
+        "do_group",
+        "case_statement",
+        "case_item",
+        "function_definition",
+        "compound_statement",
+        "subshell",
+        "variable_assignment",
+        "declaration_command",
+        "negated_command",
+        "array",
+    ]
 )
 PATH = re.compile(r"(?<![\w./~${}-])(?:(?:~|[\w.-]+)?/)+[\w.-]+\.(?:py|sh|bash)(?![\w/-])")
 MODULE = re.compile(r"(?<=\s)-m[ \t]+(?:[^\W\d]\w*\.)+(?P<name>[^\W\d]\w*)(?![\w./-])")
@@ -31,7 +51,11 @@ def compare_text(path: str, canonical: bytes, duplicate: bytes) -> list[Entry]:
     """
     ours, theirs = (NEWLINE.sub("\n", decoded(raw).removeprefix(BOM)) for raw in (canonical, duplicate))
     if path.endswith(SHELL) and b"\r" in canonical and b"\r" not in duplicate:
-        return [_whole("different", ours, theirs, ("lines end in carriage returns, which a shell takes for part of the words",))]
+        return [
+            _whole(
+                "different", ours, theirs, ("lines end in carriage returns, which a shell takes for part of the words",)
+            )
+        ]
     if ours == theirs:
         return [_whole("identical", ours, theirs)]
     pair = _Pair(path, ours, theirs)
@@ -64,16 +88,29 @@ class _Pair:
             if tag != "equal":
                 name = f"lines {j + 1}–{m}" if m - j > 1 else f"line {min(j, len(right) - 1) + 1}"
                 lines = (i + 1, k) if k > i else None, (j + 1, m) if m > j else None
-                yield Entry(name, self._category((i, k), (j, m)), shown("\n".join(left[i:k])), shown("\n".join(right[j:m])), *lines)
+                yield Entry(
+                    name,
+                    self._category((i, k), (j, m)),
+                    shown("\n".join(left[i:k])),
+                    shown("\n".join(right[j:m])),
+                    *lines,
+                )
 
     def _category(self, ours: tuple[int, int], theirs: tuple[int, int]) -> Category:
         words, named = (
-            [[line.split() for line in t.split("\n")[a:b] if line.strip()] for t, (a, b) in zip(texts, (ours, theirs), strict=True)]
+            [
+                [line.split() for line in t.split("\n")[a:b] if line.strip()]
+                for t, (a, b) in zip(texts, (ours, theirs), strict=True)
+            ]
             for texts in (self.texts, self.named)
         )
         if words[0] == words[1]:
             return "cosmetic"
-        if all(line[0].startswith("#") and n in known for lines, known in zip(self._numbered(ours, theirs), self.comments, strict=True) for n, line in lines):
+        if all(
+            line[0].startswith("#") and n in known
+            for lines, known in zip(self._numbered(ours, theirs), self.comments, strict=True)
+            for n, line in lines
+        ):
             return "comment-only"
         return "path-only" if named[0] == named[1] else self.verdict
 
@@ -86,7 +123,12 @@ class _Pair:
 def spelt_by_name(path: str, text: str) -> str:
     """`text` with the scripts that it calls named without their folders: `../a/run.sh` and `-m a.run` become `run.sh` and `run.py`."""
     raw = encoded(text)
-    calls = {(m.start, m.end) for spelling in set(PATH.findall(text)) for m in references(path, raw, spelling) if m.role in CALLED}
+    calls = {
+        (m.start, m.end)
+        for spelling in set(PATH.findall(text))
+        for m in references(path, raw, spelling)
+        if m.role in CALLED
+    }
     short = splice(text, [(start, end, text[start:end].rpartition("/")[2]) for start, end in calls])
     return MODULE.sub(r"\g<name>.py", short) if path.endswith(SHELL) else short
 

@@ -21,7 +21,18 @@ from migration.analysis.commands import Mention, Role, Token, program, runner, s
 
 # What ends the climb from a path to what it is there for.
 CONTEXTS = frozenset(
-    ["command", "comment", "heredoc_body", "variable_assignment", "for_statement", "file_redirect", "test_command", "case_item", "unset_command", "ERROR"]
+    [
+        "command",
+        "comment",
+        "heredoc_body",
+        "variable_assignment",
+        "for_statement",
+        "file_redirect",
+        "test_command",
+        "case_item",
+        "unset_command",
+        "ERROR",
+    ]
 )
 STRINGS = frozenset(["string", "raw_string", "ansi_c_string"])
 # A `cd` in one of these does not outlive it.
@@ -29,7 +40,9 @@ SCOPES = frozenset(["subshell", "command_substitution", "process_substitution", 
 JOINS = re.compile(r"(\\\r\n)|\r\n|\ufeff|[^\x00-\x7f]")
 ESCAPED = re.compile(r'\\(["$`])')
 HASHES = re.compile(r"^[ \t]*#+", re.MULTILINE)
-OWN_FOLDER = re.compile(r"""(?:dirname\W[^)]*(?:\$\{?0|BASH_SOURCE)[^)]*\)+|\$\{(?:0|BASH_SOURCE(?:\[0\])?)%/\*\})["']*(?P<tail>(?:/[\w.-]+)*)""")
+OWN_FOLDER = re.compile(
+    r"""(?:dirname\W[^)]*(?:\$\{?0|BASH_SOURCE)[^)]*\)+|\$\{(?:0|BASH_SOURCE(?:\[0\])?)%/\*\})["']*(?P<tail>(?:/[\w.-]+)*)"""
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +69,16 @@ def mentions(text: str, script: str, prose: bool = False) -> list[Mention]:
     """
     shell = _Shell(text, prose)
     return [
-        Mention(token.start, token.end, shell.line(token.start), place.role, text[token.start : token.end], token.outer, place.module, place.folder)
+        Mention(
+            token.start,
+            token.end,
+            shell.line(token.start),
+            place.role,
+            text[token.start : token.end],
+            token.outer,
+            place.module,
+            place.folder,
+        )
         for token in tokens(text, script)
         if (place := shell.place(token, script)) is not None
     ]
@@ -114,14 +136,18 @@ class _Shell:
             return token
         end = token.outer[1] + 1
         quoted = found[0][0] in "\"'" and self.text.startswith(found[0][0], end)
-        return replace(token, outer=(token.outer[0] - len(found[0]) + (found[0][0] in "\"'" and not quoted), end + quoted))
+        return replace(
+            token, outer=(token.outer[0] - len(found[0]) + (found[0][0] in "\"'" and not quoted), end + quoted)
+        )
 
     def _whole(self, word: Node, token: Token) -> bool:
         """Whether a word made of several pieces is the path, or ends in `=` and the path."""
         before = self.text[word.start_byte : token.outer[0]]
         return (not before or before.endswith("=")) and token.outer[1] == word.end_byte
 
-    def _in_context(self, node: Node, string: Node | None, token: Token, script: str, seen: frozenset[str]) -> Place | None:
+    def _in_context(
+        self, node: Node, string: Node | None, token: Token, script: str, seen: frozenset[str]
+    ) -> Place | None:
         match node.type:
             case "command":
                 return self._in_command(node, string, token, script, seen)
@@ -137,15 +163,34 @@ class _Shell:
                 return REMOVED
         return MENTION
 
-    def _in_command(self, node: Node, string: Node | None, token: Token, script: str, seen: frozenset[str]) -> Place | None:
-        words = [child for child in node.children if child.type not in ("variable_assignment", "file_redirect", "heredoc_redirect")]
+    def _in_command(
+        self, node: Node, string: Node | None, token: Token, script: str, seen: frozenset[str]
+    ) -> Place | None:
+        words = [
+            child
+            for child in node.children
+            if child.type not in ("variable_assignment", "file_redirect", "heredoc_redirect")
+        ]
         position = next((i for i, child in enumerate(words) if child.start_byte <= token.start < child.end_byte), 0)
         before = [_unquoted(self.slice(child)) for child in words[:position]]
         before = before[max((i + 1 for i, word in enumerate(before) if word in ("-exec", "-execdir")), default=0) :]
         name = program(before)
         if string is not None:
-            role: Role = "shown-call" if name in commands.SHOWING else "mention" if name in commands.LOOKING else "call-in-string"
-            return self._in_text(string.start_byte + 1, string.end_byte - 1, token, script, role, prose=name not in commands.SHELLS and name != "eval")
+            role: Role = (
+                "shown-call"
+                if name in commands.SHOWING
+                else "mention"
+                if name in commands.LOOKING
+                else "call-in-string"
+            )
+            return self._in_text(
+                string.start_byte + 1,
+                string.end_byte - 1,
+                token,
+                script,
+                role,
+                prose=name not in commands.SHELLS and name != "eval",
+            )
         if (words[position].start_byte, words[position].end_byte) != token.outer:
             return Place("mention", tool=name)
         if position == 0:
@@ -154,17 +199,27 @@ class _Shell:
             return Place("mention", tool=name)
         found = runner(before[1:] if name in commands.SHOWING else before, script, prose=name in commands.SHOWING)
         if found:
-            return Place("shown-call" if name in commands.SHOWING else "call", found.module and self._plain(token), found.leads)
+            return Place(
+                "shown-call" if name in commands.SHOWING else "call", found.module and self._plain(token), found.leads
+            )
         inside = self._fate(str(position), script, seen, self._functions[name]) if name in self._functions else MENTION
         return Place("call") if inside.role == "assigned" else Place("mention", tool=inside.tool or name)
 
-    def _in_assignment(self, node: Node, string: Node | None, token: Token, script: str, seen: frozenset[str]) -> Place | None:
+    def _in_assignment(
+        self, node: Node, string: Node | None, token: Token, script: str, seen: frozenset[str]
+    ) -> Place | None:
         variable = node.child_by_field_name("name")
         value = node.child_by_field_name("value")
         if string is not None:
-            place = self._in_text(string.start_byte + 1, string.end_byte - 1, token, script, "call-in-string", prose=True)
+            place = self._in_text(
+                string.start_byte + 1, string.end_byte - 1, token, script, "call-in-string", prose=True
+            )
             begins = not self.text[string.start_byte + 1 : token.start].strip()
-            return self._in_variable(variable, script, seen) if place is not None and place.role == "mention" and begins else place
+            return (
+                self._in_variable(variable, script, seen)
+                if place is not None and place.role == "mention" and begins
+                else place
+            )
         if value is not None and value.type == "array":
             words = [_unquoted(self.slice(child)) for child in value.named_children if child.end_byte <= token.start]
             if found := runner(words, script):
@@ -182,7 +237,14 @@ class _Shell:
         header = self.text[begin : node.start_byte]
         name = program([_unquoted(word) for word in header.replace("<", " <").split()])
         role: Role = "shown-call" if name in commands.SHOWING and not re.search(r"[>|]", header) else "call-in-string"
-        return self._in_text(node.start_byte, node.end_byte, token, script, role, prose=name not in commands.SHELLS and name not in commands.LAUNCHERS)
+        return self._in_text(
+            node.start_byte,
+            node.end_byte,
+            token,
+            script,
+            role,
+            prose=name not in commands.SHELLS and name not in commands.LAUNCHERS,
+        )
 
     def _in_comment(self, node: Node, token: Token, script: str) -> Place | None:
         """The commented lines that are one command: those above that end in a backslash belong to it."""
@@ -193,7 +255,11 @@ class _Shell:
                 first -= 1
             begin = self._starts[first]
         place = self._in_text(begin, node.end_byte, token, script, "commented-call", prose=True)
-        return replace(place, role="shown-call") if place is not None and place.role == "commented-call" and not place.leads else place
+        return (
+            replace(place, role="shown-call")
+            if place is not None and place.role == "commented-call" and not place.leads
+            else place
+        )
 
     def _in_text(self, begin: int, end: int, token: Token, script: str, role: Role, prose: bool) -> Place | None:
         """The place in a piece that is shell in itself; `role` is what a call in there amounts to."""
@@ -202,11 +268,17 @@ class _Shell:
         if role == "shown-call":
             plain = re.sub(r"\\[nt]", "  ", plain)
         outer = token.outer if token.outer[0] == token.start - 1 else (token.start, token.end)
-        inner = replace(token, start=token.start - begin, end=token.end - begin, outer=(outer[0] - begin, outer[1] - begin))
+        inner = replace(
+            token, start=token.start - begin, end=token.end - begin, outer=(outer[0] - begin, outer[1] - begin)
+        )
         place = _Shell(plain, prose).place(inner, script)
         if place is None:
             return None
-        if place.role == "mention" and role in ("shown-call", "commented-call") and commands.OPTION_FOLLOWS.match(self.text, token.outer[1]):
+        if (
+            place.role == "mention"
+            and role in ("shown-call", "commented-call")
+            and commands.OPTION_FOLLOWS.match(self.text, token.outer[1])
+        ):
             return replace(place, role="shown-call")  # "see x.py --help"
         return place if place.role in ("mention", "variable", "assigned") else replace(place, role=role)
 
@@ -215,7 +287,11 @@ class _Shell:
         found = shown(line.lstrip(" \t#"), script)
         if not found:
             return MENTION
-        return Place("commented-call" if line.lstrip().startswith("#") else "call", found.module and self._plain(token), found.leads)
+        return Place(
+            "commented-call" if line.lstrip().startswith("#") else "call",
+            found.module and self._plain(token),
+            found.leads,
+        )
 
     def _plain(self, token: Token) -> bool:
         """Whether the word is the path and its quotes and nothing else, so that two words can take its place."""
@@ -225,7 +301,11 @@ class _Shell:
 
     @cached_property
     def _functions(self) -> dict[str, Node]:
-        return {self.slice(name): node for node in _walk(self.root, "function_definition") if (name := node.child_by_field_name("name"))}
+        return {
+            self.slice(name): node
+            for node in _walk(self.root, "function_definition")
+            if (name := node.child_by_field_name("name"))
+        }
 
     def _fate(self, variable: str, script: str, seen: frozenset[str], within: Node | None = None) -> Place:
         """What becomes of what `variable` holds: REMOVED where any use may take the file away, `assigned` where one runs it."""
@@ -237,8 +317,13 @@ class _Shell:
             if not area.start_byte <= use.start() < area.end_byte:
                 continue
             start, end = use.span()
-            quote = next((q for q in ('\\"', '"') if self.text.endswith(q, 0, start) and self.text.startswith(q, end)), "")
-            place = self.place(Token(start, end, (start - len(quote), end + len(quote)), False), script, seen | {variable}) or MENTION
+            quote = next(
+                (q for q in ('\\"', '"') if self.text.endswith(q, 0, start) and self.text.startswith(q, end)), ""
+            )
+            place = (
+                self.place(Token(start, end, (start - len(quote), end + len(quote)), False), script, seen | {variable})
+                or MENTION
+            )
             if place.tool in commands.REMOVING or REMOVER.match(place.tool):
                 return REMOVED
             ran = ran or place.role in ("call", "call-in-string", "assigned")
@@ -264,7 +349,9 @@ class _Shell:
         if own := OWN_FOLDER.search(word):
             return posixpath.join("@", *[".."] * (word.count("dirname") - 1), own["tail"].lstrip("/")).rstrip("/")
         if variable := re.fullmatch(r"\$\{?(\w+)\}?\"?((?:/[\w.-]+)*)", word):
-            assigned = re.search(rf"^[ \t]*(?:\w+[ \t]+)?{variable[1]}=(.*(?:dirname|%/\*).*)$", self.text, re.MULTILINE)
+            assigned = re.search(
+                rf"^[ \t]*(?:\w+[ \t]+)?{variable[1]}=(.*(?:dirname|%/\*).*)$", self.text, re.MULTILINE
+            )
             base = self._where(assigned[1]) if assigned else None
             return base + variable[2] if base is not None else None
         return word if re.fullmatch(r"[\w.+-][\w./+-]*", word) and not word.startswith("-") else None

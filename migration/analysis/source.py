@@ -90,7 +90,9 @@ class Source:
         try:
             return ast.parse(self.text, type_comments=False)
         except (SyntaxError, ValueError, RecursionError) as error:
-            raise Unparsable(self.path, getattr(error, "lineno", None) or 1, getattr(error, "msg", str(error))) from error
+            raise Unparsable(
+                self.path, getattr(error, "lineno", None) or 1, getattr(error, "msg", str(error))
+            ) from error
 
     @cached_property
     def imports(self) -> tuple[ast.Import | ast.ImportFrom, ...]:

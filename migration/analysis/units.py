@@ -11,8 +11,27 @@ from typing import Literal
 from migration.analysis.names import FreeNames, bound_names, free_names
 from migration.analysis.source import Source, Statement
 
-Sort = Literal["docstring", "nothing", "future", "import", "guarded import", "definition", "assignment", "main guard", "path", "effect"]
-BUILTINS = frozenset(dir(builtins)) | {"__name__", "__file__", "__doc__", "__spec__", "__package__", "__builtins__", "__path__"}
+Sort = Literal[
+    "docstring",
+    "nothing",
+    "future",
+    "import",
+    "guarded import",
+    "definition",
+    "assignment",
+    "main guard",
+    "path",
+    "effect",
+]
+BUILTINS = frozenset(dir(builtins)) | {
+    "__name__",
+    "__file__",
+    "__doc__",
+    "__spec__",
+    "__package__",
+    "__builtins__",
+    "__path__",
+}
 
 
 @dataclass(frozen=True)
@@ -64,7 +83,10 @@ class Unit:
 
 
 def has_future_annotations(source: Source) -> bool:
-    return any(isinstance(n, ast.ImportFrom) and n.module == "__future__" and any(a.name == "annotations" for a in n.names) for n in source.tree.body)
+    return any(
+        isinstance(n, ast.ImportFrom) and n.module == "__future__" and any(a.name == "annotations" for a in n.names)
+        for n in source.tree.body
+    )
 
 
 def units_of(source: Source) -> list[Unit]:
@@ -73,9 +95,16 @@ def units_of(source: Source) -> list[Unit]:
 
 
 def is_main_guard(node: ast.stmt) -> bool:
-    return isinstance(node, ast.If) and isinstance(node.test, ast.Compare) and {"__name__", "__main__"} <= {
-        n.id if isinstance(n, ast.Name) else n.value for n in ast.walk(node.test) if isinstance(n, ast.Name | ast.Constant)
-    }
+    return (
+        isinstance(node, ast.If)
+        and isinstance(node.test, ast.Compare)
+        and {"__name__", "__main__"}
+        <= {
+            n.id if isinstance(n, ast.Name) else n.value
+            for n in ast.walk(node.test)
+            if isinstance(n, ast.Name | ast.Constant)
+        }
+    )
 
 
 def is_script(source: Source) -> bool:
@@ -93,7 +122,12 @@ def _sort(statement: Statement, index: int) -> Sort:
         return "import"
     if len(nodes) == 1 and is_main_guard(nodes[0]):
         return "main guard"
-    if any(isinstance(n, ast.Attribute) and n.attr == "path" and isinstance(n.value, ast.Name) and n.value.id == "sys" for node in nodes if not _defines(node) for n in ast.walk(node)):
+    if any(
+        isinstance(n, ast.Attribute) and n.attr == "path" and isinstance(n.value, ast.Name) and n.value.id == "sys"
+        for node in nodes
+        if not _defines(node)
+        for n in ast.walk(node)
+    ):
         return "path"
     if len(nodes) == 1 and isinstance(nodes[0], ast.Try | ast.If) and _import_guard(nodes[0]):
         return "guarded import"
@@ -109,8 +143,15 @@ def _defines(node: ast.stmt) -> bool:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return True
     if isinstance(node, ast.If | ast.Try):
-        inner = [*node.body, *node.orelse, *(s for h in getattr(node, "handlers", []) for s in h.body), *getattr(node, "finalbody", [])]
-        return any(_defines(n) for n in inner) and all(_defines(n) or _assigns(n) or isinstance(n, ast.Pass) for n in inner)
+        inner = [
+            *node.body,
+            *node.orelse,
+            *(s for h in getattr(node, "handlers", []) for s in h.body),
+            *getattr(node, "finalbody", []),
+        ]
+        return any(_defines(n) for n in inner) and all(
+            _defines(n) or _assigns(n) or isinstance(n, ast.Pass) for n in inner
+        )
     return False
 
 
@@ -119,7 +160,11 @@ def _assigns(node: ast.stmt) -> bool:
     if isinstance(node, ast.AnnAssign):
         return isinstance(node.target, ast.Name)
     if isinstance(node, ast.Assign):
-        return all(isinstance(t, ast.Name) or (isinstance(t, ast.Tuple | ast.List) and all(isinstance(e, ast.Name) for e in t.elts)) for t in node.targets)
+        return all(
+            isinstance(t, ast.Name)
+            or (isinstance(t, ast.Tuple | ast.List) and all(isinstance(e, ast.Name) for e in t.elts))
+            for t in node.targets
+        )
     return type(node).__name__ == "TypeAlias"
 
 
@@ -128,6 +173,10 @@ def _import_guard(node: ast.Try | ast.If) -> bool:
     if isinstance(node, ast.Try):
         return any(isinstance(n, ast.Import | ast.ImportFrom) for n in node.body)
     inner = [*node.body, *node.orelse]
-    return all(isinstance(n, ast.Import | ast.ImportFrom) or (isinstance(n, ast.If | ast.Try) and _import_guard(n)) or _assigns(n) or isinstance(n, ast.Pass) for n in inner) and any(
-        isinstance(n, ast.Import | ast.ImportFrom | ast.If | ast.Try) for n in inner
-    )
+    return all(
+        isinstance(n, ast.Import | ast.ImportFrom)
+        or (isinstance(n, ast.If | ast.Try) and _import_guard(n))
+        or _assigns(n)
+        or isinstance(n, ast.Pass)
+        for n in inner
+    ) and any(isinstance(n, ast.Import | ast.ImportFrom | ast.If | ast.Try) for n in inner)

@@ -22,7 +22,9 @@ Codemod = Callable[[Any, Overlay, Context], Outcome]
 REGISTRY: dict[type[Step], Codemod] = {}
 
 
-def codemod(kind: type[S]) -> Callable[[Callable[[S, Overlay, Context], Outcome]], Callable[[S, Overlay, Context], Outcome]]:
+def codemod(
+    kind: type[S],
+) -> Callable[[Callable[[S, Overlay, Context], Outcome]], Callable[[S, Overlay, Context], Outcome]]:
     """Register a function as the codemod of a step class."""
 
     def register(function: Callable[[S, Overlay, Context], Outcome]) -> Callable[[S, Overlay, Context], Outcome]:

@@ -12,7 +12,9 @@ from migration.tree import Overlay
 def create_package(step: CreatePackage, tree: Overlay, context: Context) -> Outcome:
     """Write `package/__init__.py` where there is none. Raises BadInput where `package` is a file."""
     if tree.exists(step.package):
-        raise BadInput(f"{context.plan.file}: step {step.id!r}: field 'package': {step.package} is a file, a folder was expected")
+        raise BadInput(
+            f"{context.plan.file}: step {step.id!r}: field 'package': {step.package} is a file, a folder was expected"
+        )
     init = f"{step.package}/__init__.py"
     if tree.exists(init):
         return Outcome("already done", f"{init} is there")

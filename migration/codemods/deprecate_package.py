@@ -20,7 +20,7 @@ from migration.plan import DeprecatePackage, MoveModule
 from migration.tree import Overlay
 
 MARK = "_warn_and_forward"
-FORWARDER = '''\
+FORWARDER = """\
 import importlib
 import sys
 import warnings
@@ -52,7 +52,7 @@ def _warn_and_forward(name, asking):
     if not asking.f_code.co_filename.startswith("<frozen importlib"):
         warnings.warn(f"{{__name__}}.{{name}} is deprecated. {{_REASON}}", DeprecationWarning, stacklevel=3)
     return getattr(module, name)
-'''
+"""
 MODULE = '''\
 """Moved to {new}; this forwards to it."""
 
@@ -71,7 +71,9 @@ def deprecate_package(step: DeprecatePackage, tree: Overlay, context: Context) -
     where = f"{context.plan.file}: step {step.id!r}"
     init, home = f"{step.package}/__init__.py", f"{step.moved_to}/__init__.py"
     if not tree.exists(init):
-        raise BadInput(f"{where}: field 'package': {init}: {tree.absence(init)}; a package to deprecate has to be there")
+        raise BadInput(
+            f"{where}: field 'package': {init}: {tree.absence(init)}; a package to deprecate has to be there"
+        )
     source = tree.source(init)
     if not source.parses:
         raise BadInput(f"{where}: field 'package': {init} does not parse")
@@ -81,10 +83,18 @@ def deprecate_package(step: DeprecatePackage, tree: Overlay, context: Context) -
     reason = f"{step.message.strip()} Use {step.replacement} instead."
     outcome = Outcome(summary=f"{step.package} warns on use and forwards to {step.moved_to}")
     outcome.edits[init] = source.encode(_forwarder(step, source, homes, reason, tree))
-    outcome.findings.append(Finding("change", init, 1, "answers on demand, with a DeprecationWarning at the line that asks"))
+    outcome.findings.append(
+        Finding("change", init, 1, "answers on demand, with a DeprecationWarning at the line that asks")
+    )
     for move in context.steps(MoveModule):
-        if modules.folder_of(move.source) == step.package and modules.folder_of(move.target) == step.moved_to and not tree.exists(move.source):
-            text = MODULE.format(new=move.target, reason=json.dumps(reason), home=_relative(init, move.target.removesuffix(".py"), where))
+        if (
+            modules.folder_of(move.source) == step.package
+            and modules.folder_of(move.target) == step.moved_to
+            and not tree.exists(move.source)
+        ):
+            text = MODULE.format(
+                new=move.target, reason=json.dumps(reason), home=_relative(init, move.target.removesuffix(".py"), where)
+            )
             outcome.edits[move.source] = text.encode()
     if not tree.exists(home) or not any(u.sort not in ("docstring", "nothing") for u in units_of(tree.source(home))):
         outcome.edits[home] = _exports(step, tree, home, homes)
@@ -105,14 +115,18 @@ def _homes(step: DeprecatePackage, tree: Overlay, where: str) -> dict[str, str]:
                     defined.setdefault(node.name, path)
     for name in step.names:
         if name not in defined:
-            raise BadInput(f"{where}: field 'names': no module in {step.moved_to} defines {name!r}{nearest(name, defined)}")
+            raise BadInput(
+                f"{where}: field 'names': no module in {step.moved_to} defines {name!r}{nearest(name, defined)}"
+            )
     return {name: defined[name] for name in step.names}
 
 
 def _relative(init: str, target: str, where: str) -> str:
     found = relative_to(init, target)
     if found is None:
-        raise BadInput(f"{where}: field 'moved_to': {init} and {target} share no package, so one cannot import the other relatively")
+        raise BadInput(
+            f"{where}: field 'moved_to': {init} and {target} share no package, so one cannot import the other relatively"
+        )
     return found
 
 
@@ -130,8 +144,14 @@ def _forwarder(step: DeprecatePackage, source: Source, homes: dict[str, str], re
 def _docstring(units: list[Unit], step: DeprecatePackage) -> str:
     """The old docstring with the message below it."""
     node = units[0].nodes[0] if units and units[0].sort == "docstring" else None
-    old = node.value.value if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else ""
-    text = (old.rstrip() + "\n\n" if old.strip() else "") + f"DEPRECATED: {step.message.strip()} Use {step.replacement} instead.\n"
+    old = (
+        node.value.value
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        else ""
+    )
+    text = (
+        old.rstrip() + "\n\n" if old.strip() else ""
+    ) + f"DEPRECATED: {step.message.strip()} Use {step.replacement} instead.\n"
     lead = units[0].lead if node is not None else ""
     return lead + '"""' + text.replace("\\", "\\\\").replace('"""', '\\"""') + '"""\n\n'
 
@@ -150,6 +170,10 @@ def _exports(step: DeprecatePackage, tree: Overlay, home: str, homes: dict[str, 
     by_module: dict[str, list[str]] = {}
     for name, path in homes.items():
         by_module.setdefault("." + path.rsplit("/", 1)[-1].removesuffix(".py"), []).append(name)
-    head = tree.read(home).decode().rstrip("\n") + "\n\n" if tree.exists(home) and tree.read(home).strip() else '"""Deprecated modules."""\n\n'
+    head = (
+        tree.read(home).decode().rstrip("\n") + "\n\n"
+        if tree.exists(home) and tree.read(home).strip()
+        else '"""Deprecated modules."""\n\n'
+    )
     lines = [render_from(module, sorted(names)) for module, names in sorted(by_module.items())]
     return (head + "\n".join(lines) + "\n\n__all__ = [" + ", ".join(f'"{n}"' for n in sorted(homes)) + "]\n").encode()

@@ -31,18 +31,27 @@ def document_arguments(step: DocumentArguments, tree: Overlay, context: Context)
     outcome, edits = Outcome(), []
     for flag, text in step.options.items():
         if flag not in calls:
-            raise BadInput(f"{where}: field 'options': no add_argument call in {step.file} names {flag!r}{nearest(flag, calls)}")
+            raise BadInput(
+                f"{where}: field 'options': no add_argument call in {step.file} names {flag!r}{nearest(flag, calls)}"
+            )
         for call in calls[flag]:
             if (edit := _help_edit(source, call, _escaped(text))) is not None:
                 edits.append(edit)
                 start, end = source.span(call)
-                old, new = source.text[start:end], splice(source.text[start:end], [(edit[0] - start, edit[1] - start, edit[2])])
-                outcome.findings.append(Finding("change", step.file, call.lineno, f"{flag} gets its help text", old, new))
+                old, new = (
+                    source.text[start:end],
+                    splice(source.text[start:end], [(edit[0] - start, edit[1] - start, edit[2])]),
+                )
+                outcome.findings.append(
+                    Finding("change", step.file, call.lineno, f"{flag} gets its help text", old, new)
+                )
     if step.replace_comment is not None:
         edits += _comment_edits(source, step.replace_comment, step.file, outcome)
     if not edits:
         return Outcome("already done", "the options say what they do", findings=outcome.findings)
-    outcome.edits[step.file] = source.encode(splice(source.text, [(a, b, t.replace("\n", source.newline)) for a, b, t in edits]))
+    outcome.edits[step.file] = source.encode(
+        splice(source.text, [(a, b, t.replace("\n", source.newline)) for a, b, t in edits])
+    )
     outcome.summary = f"{len(edits)} help texts and comments in {step.file}"
     return outcome
 
@@ -70,7 +79,7 @@ def _help_edit(source: Source, call: ast.Call, text: str) -> Edit | None:
         if keyword.arg == "help":
             same = isinstance(keyword.value, ast.Constant) and keyword.value.value == text
             return None if same else (*source.span(keyword.value), literal)
-    arguments = [*call.args, *call.keywords]
+    arguments: list[ast.expr | ast.keyword] = [*call.args, *call.keywords]
     last = max(arguments, key=lambda a: (a.end_lineno or 0, a.end_col_offset or 0))
     place = _behind(source, source.span(last)[1], source.span(call)[1] - 1)
     start = source.line_starts[source.line_of(place) - 1]
@@ -96,7 +105,9 @@ def _comment_edits(source: Source, replace: ReplaceComment, path: str, outcome: 
         if token.type == tokenize.COMMENT and token.string.lstrip("# ").strip() == wanted and token.string != new:
             start = source.line_starts[token.start[0] - 1] + token.start[1]
             edits.append((start, start + len(token.string), new))
-            outcome.findings.append(Finding("change", path, token.start[0], "a misleading comment is corrected", token.string, new))
+            outcome.findings.append(
+                Finding("change", path, token.start[0], "a misleading comment is corrected", token.string, new)
+            )
             outcome.removed_comments.append(token.string)
     if not edits:
         outcome.findings.append(Finding("note", path, None, f"no comment reads {wanted!r}"))

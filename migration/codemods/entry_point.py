@@ -36,7 +36,9 @@ def entry_point(step: EntryPoint, tree: Overlay, context: Context) -> Outcome:
     outcome = Outcome()
     excess = _excess(step, after)
     if excess and any(s.source == step.file for s in context.steps(ExtractSymbols)):
-        raise BadInput(f"{where}: {'; '.join(excess)}. Name more symbols in extract-symbols steps, or allow for it in this step")
+        raise BadInput(
+            f"{where}: {'; '.join(excess)}. Name more symbols in extract-symbols steps, or allow for it in this step"
+        )
     outcome.findings += [Finding("warning", step.file, None, sentence) for sentence in excess]
     lines = len(text.splitlines())
     if text == source.text:
@@ -44,8 +46,12 @@ def entry_point(step: EntryPoint, tree: Overlay, context: Context) -> Outcome:
         return outcome
     outcome.edits[step.file] = after.raw
     outcome.summary = f"{lines} lines, runs by path from anywhere"
-    first = next((i for i, (a, b) in enumerate(zip(source.text.splitlines(), text.splitlines(), strict=False), 1) if a != b), 1)
-    outcome.findings.append(Finding("change", step.file, first, "the repository root takes the place of the script's folder on sys.path"))
+    first = next(
+        (i for i, (a, b) in enumerate(zip(source.text.splitlines(), text.splitlines(), strict=False), 1) if a != b), 1
+    )
+    outcome.findings.append(
+        Finding("change", step.file, first, "the repository root takes the place of the script's folder on sys.path")
+    )
     return outcome
 
 
@@ -77,7 +83,11 @@ def _puts_root_first(source: Source, root: str) -> bool:
     """Whether the file already replaces the first entry, or the whole, of `sys.path` so that `root` is in front."""
     for node in source.tree.body:
         for assign in [node, *getattr(node, "body", [])] if isinstance(node, ast.If) else [node]:
-            if isinstance(assign, ast.Assign) and isinstance(assign.targets[0], ast.Subscript) and ast.unparse(assign.targets[0].value) == "sys.path":
+            if (
+                isinstance(assign, ast.Assign)
+                and isinstance(assign.targets[0], ast.Subscript)
+                and ast.unparse(assign.targets[0].value) == "sys.path"
+            ):
                 index = ast.unparse(assign.targets[0].slice)
                 if index == "0" or (index == ":" and "_ROOT" in ast.unparse(assign.value)):
                     return index == ":" or modules.folder_value(assign.value, source) == root
@@ -90,8 +100,16 @@ def _excess(step: EntryPoint, source: Source) -> list[str]:
     lines = len(source.text.splitlines())
     if lines > step.max_lines:
         found.append(f"{step.file} has {lines} lines, {step.max_lines} are allowed")
-    defined = {n: u.lines[0] for u in units_of(source) if u.sort in ("definition", "assignment") for n in sorted(u.binds)}
-    left = {n: line for n, line in defined.items() if n not in {*step.symbols_left, *OURS} and not (n.startswith("__") and n.endswith("__"))}
+    defined = {
+        n: u.lines[0] for u in units_of(source) if u.sort in ("definition", "assignment") for n in sorted(u.binds)
+    }
+    left = {
+        n: line
+        for n, line in defined.items()
+        if n not in {*step.symbols_left, *OURS} and not (n.startswith("__") and n.endswith("__"))
+    }
     if left:
-        found.append(f"{step.file} still defines {', '.join(f'{n} (line {line})' for n, line in left.items())}; only {', '.join(step.symbols_left) or 'nothing'} may stay")
+        found.append(
+            f"{step.file} still defines {', '.join(f'{n} (line {line})' for n, line in left.items())}; only {', '.join(step.symbols_left) or 'nothing'} may stay"
+        )
     return found

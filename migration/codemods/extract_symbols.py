@@ -40,7 +40,9 @@ def extract_symbols(step: ExtractSymbols, tree: Overlay, context: Context) -> Ou
         raise BadInput(f"{where}: field 'target': {step.target} is there and does not parse")
     names = {n: step.target for u in moving for n in sorted(u.binds)}
     after = Overlay(tree, outcome.edits)
-    edits, findings = repoint(after, Renames(symbols={step.source: names}), context, skip={step.source, step.target, layout.setup})
+    edits, findings = repoint(
+        after, Renames(symbols={step.source: names}), context, skip={step.source, step.target, layout.setup}
+    )
     outcome.edits |= edits
     outcome.edits |= _packages(after, step, layout, context)
     outcome.findings += [*findings, *_drift(step, tree), *_notes(step, layout, moving)]
@@ -79,7 +81,14 @@ def _layout(tree: Overlay, step: ExtractSymbols, context: Context, outcome: Outc
     outcome.edits |= {t: text for t, text in layout.texts.items() if t in (step.target, layout.setup)}
     if layout.setup in layout.home.values():
         for unit in layout.moving(layout.setup):
-            outcome.findings.append(Finding("note", step.source, unit.lines[0], f"runs from {layout.setup} now, once, whichever module is imported first: {unit.text.splitlines()[0]}"))
+            outcome.findings.append(
+                Finding(
+                    "note",
+                    step.source,
+                    unit.lines[0],
+                    f"runs from {layout.setup} now, once, whichever module is imported first: {unit.text.splitlines()[0]}",
+                )
+            )
     return layout
 
 
@@ -93,7 +102,11 @@ def _wanted(tree: Overlay, path: str, roots: list[str]) -> set[str]:
         hints = modules.path_hints(source)
         for node in source.imports:
             if isinstance(node, ast.ImportFrom):
-                resolved = modules.resolve_relative(tree, node.module, node.level, importer) if node.level else (modules.resolve_absolute(tree, node.module or "", importer, roots, hints) or ("", ""))[0]
+                resolved = (
+                    modules.resolve_relative(tree, node.module, node.level, importer)
+                    if node.level
+                    else (modules.resolve_absolute(tree, node.module or "", importer, roots, hints) or ("", ""))[0]
+                )
                 if resolved == path:
                     found |= {a.name for a in node.names}
     return found
@@ -105,11 +118,16 @@ def _with_root(tree: Overlay, source: Source, text: str, layout: Layout, context
     covered = any(step.file == source.path for step in context.steps(EntryPoint))
     if covered or modules.folder_of(source.path) == root or not is_script(source) or root in modules.path_hints(source):
         return text
-    if any(u.sort == "import" and any(isinstance(n, ast.ImportFrom) and n.level for n in u.nodes) for u in layout.scope.units):
+    if any(
+        u.sort == "import" and any(isinstance(n, ast.ImportFrom) and n.level for n in u.nodes)
+        for u in layout.scope.units
+    ):
         return text
     new = Source(source.path, source.encode(text))
     targets = {modules.dotted_name(t, context.roots) for t in layout.home.values()}
-    first = next((n for n in new.tree.body if isinstance(n, ast.Import | ast.ImportFrom) and _names_module(n) in targets), None)
+    first = next(
+        (n for n in new.tree.body if isinstance(n, ast.Import | ast.ImportFrom) and _names_module(n) in targets), None
+    )
     if first is None:
         return text
     start = new.span(first)[0]
@@ -128,7 +146,9 @@ def _packages(tree: Overlay, step: ExtractSymbols, layout: Layout, context: Cont
         folder = modules.folder_of(init)
         edits[init] = f'"""{folder.rsplit("/", 1)[-1].capitalize()} package."""\n'.encode()
     own = modules.join(modules.folder_of(step.target), "__init__.py")
-    fresh = not any(modules.folder_of(p) == modules.folder_of(own) and p.endswith(".py") and p != own for p in _base(tree).paths())
+    fresh = not any(
+        modules.folder_of(p) == modules.folder_of(own) and p.endswith(".py") and p != own for p in _base(tree).paths()
+    )
     if fresh and step.target != own and (own in edits or (tree.exists(own) and not _base_has_code(tree, own))):
         edits[own] = _exports(modules.folder_of(own), layout, context)
     return edits
@@ -154,11 +174,22 @@ def _exports(folder: str, layout: Layout, context: Context) -> bytes:
         if modules.folder_of(step.target) == folder:
             public.setdefault(step.target, []).extend(s for s in step.symbols if not s.startswith("_"))
     eager = {t: names for t, names in public.items() if t not in layout.backward}
-    lazy = {n: t.rsplit("/", 1)[-1].removesuffix(".py") for t, names in public.items() if t in layout.backward for n in names}
-    lines = [render_from("." + t.rsplit("/", 1)[-1].removesuffix(".py"), sorted(names)) for t, names in sorted(eager.items())]
+    lazy = {
+        n: t.rsplit("/", 1)[-1].removesuffix(".py")
+        for t, names in public.items()
+        if t in layout.backward
+        for n in names
+    }
+    lines = [
+        render_from("." + t.rsplit("/", 1)[-1].removesuffix(".py"), sorted(names)) for t, names in sorted(eager.items())
+    ]
     lazy = {n: m for n, m in lazy.items() if n != m}  # the submodule of that name would answer instead
     listed = sorted([*(n for names in eager.values() for n in names), *lazy])
-    table = f"\n_LAZY = {{{', '.join(f'{n!r}: {m!r}' for n, m in sorted(lazy.items()))}}}\n".replace("'", '"') if lazy else ""
+    table = (
+        f"\n_LAZY = {{{', '.join(f'{n!r}: {m!r}' for n, m in sorted(lazy.items()))}}}\n".replace("'", '"')
+        if lazy
+        else ""
+    )
     getter = (
         f"{table}\n\ndef __getattr__(name):\n    import importlib\n\n    if name in _LAZY:\n"
         '        return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)\n'
@@ -175,7 +206,9 @@ def _exports(folder: str, layout: Layout, context: Context) -> bytes:
 
 def _moved(unit: Unit, layout: Layout, step: ExtractSymbols) -> Moved:
     text = (unit.lead + unit.text).replace("\r\n", "\n").replace("\r", "\n").lstrip("\n")
-    return Moved(", ".join(sorted(unit.binds)), step.source, step.target, unit.lines, text, layout.why.get(unit.index, ""))
+    return Moved(
+        ", ".join(sorted(unit.binds)), step.source, step.target, unit.lines, text, layout.why.get(unit.index, "")
+    )
 
 
 def _drift(step: ExtractSymbols, tree: Overlay) -> list[Finding]:
@@ -199,9 +232,30 @@ def _notes(step: ExtractSymbols, layout: Layout, moving: list[Unit]) -> list[Fin
     found = []
     for unit in moving:
         for special in sorted(unit.needs & {"__file__", "__name__"}):
-            found.append(Finding("warning", step.source, unit.lines[0], f"{', '.join(sorted(unit.binds))} uses {special}, which is another one in {step.target}"))
+            found.append(
+                Finding(
+                    "warning",
+                    step.source,
+                    unit.lines[0],
+                    f"{', '.join(sorted(unit.binds))} uses {special}, which is another one in {step.target}",
+                )
+            )
         if unit.index in layout.why:
-            found.append(Finding("note", step.source, unit.lines[0], f"{', '.join(sorted(unit.binds)) or unit.text.splitlines()[0]} goes along to {step.target}: {layout.why[unit.index]}"))
+            found.append(
+                Finding(
+                    "note",
+                    step.source,
+                    unit.lines[0],
+                    f"{', '.join(sorted(unit.binds)) or unit.text.splitlines()[0]} goes along to {step.target}: {layout.why[unit.index]}",
+                )
+            )
     if step.target in layout.backward:
-        found.append(Finding("note", step.target, None, f"imports {step.source} back, so {step.source} answers for the moved names on demand (module __getattr__)"))
+        found.append(
+            Finding(
+                "note",
+                step.target,
+                None,
+                f"imports {step.source} back, so {step.source} answers for the moved names on demand (module __getattr__)",
+            )
+        )
     return found

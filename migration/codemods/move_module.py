@@ -24,16 +24,24 @@ def move_module(step: MoveModule, tree: Overlay, context: Context) -> Outcome:
         # A package that was deprecated keeps a forwarder under the old name; the module itself has then moved already.
         if _forwards(step, tree, context):
             return Outcome("already done", f"{step.target} is in place, {step.source} forwards to it")
-        raise BadInput(f"{where}: field 'target': {step.target} is there already, and so is {step.source}; remove one of them by hand")
+        raise BadInput(
+            f"{where}: field 'target': {step.target} is there already, and so is {step.source}; remove one of them by hand"
+        )
     raw = tree.read(step.source)
     if step.source.endswith(".py") and step.target.endswith(".py"):
         source = tree.source(step.source)
         try:
-            text = rehome_text(tree, source, 0, len(source.text), step.target, context.roots, modules.path_hints(source))
+            text = rehome_text(
+                tree, source, 0, len(source.text), step.target, context.roots, modules.path_hints(source)
+            )
         except Unparsable as error:
             raise BadInput(f"{where}: {error}; a file that a step names has to parse") from error
         raw = source.encode(text)
-    outcome = Outcome(summary=f"{step.source} → {step.target}", edits={step.source: None, step.target: raw}, modes={step.target: tree.mode(step.source)})
+    outcome = Outcome(
+        summary=f"{step.source} → {step.target}",
+        edits={step.source: None, step.target: raw},
+        modes={step.target: tree.mode(step.source)},
+    )
     for init in modules.package_inits(tree, step.target, context.roots):
         if tree.exists(modules.join(modules.folder_of(step.source), "__init__.py")):
             name = modules.folder_of(init).rsplit("/", 1)[-1]
@@ -43,12 +51,12 @@ def move_module(step: MoveModule, tree: Overlay, context: Context) -> Outcome:
         outcome.edits |= edits
         outcome.findings += findings
     if raw != tree.read(step.source):
-        outcome.findings.append(Finding("change", step.target, None, "its relative imports are counted from the new place"))
+        outcome.findings.append(
+            Finding("change", step.target, None, "its relative imports are counted from the new place")
+        )
     return outcome
 
 
 def _forwards(step: MoveModule, tree: Overlay, context: Context) -> bool:
     packages = [s for s in context.steps(DeprecatePackage) if step.source.startswith(s.package + "/")]
     return bool(packages) and b"sys.modules[__name__]" in tree.read(step.source)
-
-

@@ -18,7 +18,18 @@ from migration.plan import RemoveCommentedCode
 from migration.tree import Overlay
 
 # What a sentence of prose may parse as by chance: `# note`, `# x, y`, `# shape: time`.
-PROSE = (ast.Name, ast.Constant, ast.Attribute, ast.Tuple, ast.Compare, ast.BoolOp, ast.BinOp, ast.UnaryOp, ast.Subscript, ast.Starred)
+PROSE = (
+    ast.Name,
+    ast.Constant,
+    ast.Attribute,
+    ast.Tuple,
+    ast.Compare,
+    ast.BoolOp,
+    ast.BinOp,
+    ast.UnaryOp,
+    ast.Subscript,
+    ast.Starred,
+)
 
 
 @codemod(RemoveCommentedCode)
@@ -29,16 +40,25 @@ def remove_commented_code(step: RemoveCommentedCode, tree: Overlay, context: Con
         raise BadInput(f"{where}: field 'file': {step.file}: {tree.absence(step.file)}")
     source = tree.source(step.file)
     if not source.parses:
-        raise BadInput(f"{where}: field 'file': {step.file} does not parse, so its comments cannot be told from its strings")
+        raise BadInput(
+            f"{where}: field 'file': {step.file} does not parse, so its comments cannot be told from its strings"
+        )
     comments = own_line_comments(source)
     outcome = Outcome()
     gone: set[int] = set()
     for block in step.blocks:
-        runs = {run for line in comments if block in comments[line][1] and line not in gone if (run := _code_around(comments, line))}
+        runs = {
+            run
+            for line in comments
+            if block in comments[line][1] and line not in gone
+            if (run := _code_around(comments, line))
+        }
         for first, last in sorted(runs):
             gone.update(range(first, last + 1))
             text = _lines(source, first, last)
-            outcome.findings.append(Finding("change", step.file, first, f"commented-out code ({block}) removed, lines {first}–{last}", text))
+            outcome.findings.append(
+                Finding("change", step.file, first, f"commented-out code ({block}) removed, lines {first}–{last}", text)
+            )
             outcome.removed_comments += [comments[n][1] for n in range(first, last + 1) if n in comments]
         if not runs:
             outcome.findings.append(Finding("note", step.file, None, f"no commented-out code contains {block!r}"))
@@ -67,8 +87,18 @@ def _code_around(comments: dict[int, tuple[int, str]], line: int) -> tuple[int, 
         first -= 1 if first - 1 in same else 2
     while last + 1 in same or (last + 2 in same and last + 1 not in comments):
         last += 1 if last + 1 in same else 2
-    spans = sorted(((b - a, -a, a, b) for a in range(first, line + 1) for b in range(line, last + 1) if a in same and b in same), reverse=True)
-    return next(((a, b) for _, _, a, b in spans if _is_code([comments[n][1] if n in comments else "" for n in range(a, b + 1)], line - a + 1)), None)
+    spans = sorted(
+        ((b - a, -a, a, b) for a in range(first, line + 1) for b in range(line, last + 1) if a in same and b in same),
+        reverse=True,
+    )
+    return next(
+        (
+            (a, b)
+            for _, _, a, b in spans
+            if _is_code([comments[n][1] if n in comments else "" for n in range(a, b + 1)], line - a + 1)
+        ),
+        None,
+    )
 
 
 def _is_code(lines: list[str], match: int) -> bool:
@@ -86,7 +116,9 @@ def _is_code(lines: list[str], match: int) -> bool:
         return False
     blank = {i for i, b in enumerate(lines, 1) if not b}
     inside = {i for node in body for i in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
-    return blank <= inside and any(node.lineno <= match <= (node.end_lineno or node.lineno) and not _is_phrase(node) for node in body)
+    return blank <= inside and any(
+        node.lineno <= match <= (node.end_lineno or node.lineno) and not _is_phrase(node) for node in body
+    )
 
 
 def _is_phrase(node: ast.stmt) -> bool:

@@ -31,31 +31,64 @@ def remove_duplicate(step: RemoveDuplicate, tree: Overlay, context: Context) -> 
     if not tree.exists(step.duplicate):
         return _already_gone(step, tree, context)
     if not tree.exists(step.canonical):
-        outcome.status, outcome.summary = "kept", f"{step.duplicate} stays: {step.canonical}, which should replace it, is not there"
+        outcome.status, outcome.summary = (
+            "kept",
+            f"{step.duplicate} stays: {step.canonical}, which should replace it, is not there",
+        )
         return outcome
     duplicate, canonical = _as_written(tree, step.duplicate), _as_written(tree, step.canonical)
     try:
         canonical = _adopted(step, canonical, duplicate, context, outcome)
     except Unparsable as error:
-        raise BadInput(f"{context.plan.file}: step {step.id!r}: {error}; definitions can be adopted only between files that parse") from error
+        raise BadInput(
+            f"{context.plan.file}: step {step.id!r}: {error}; definitions can be adopted only between files that parse"
+        ) from error
     entries = compare(canonical, duplicate)
     lost = [e for e in entries if e.matters]
     if lost and step.on_divergence != "discard":
         return _undecided(step, lost)
-    outcome.findings += [Finding("behaviour", step.canonical, _line(e.canonical_lines), f"{e.name}: the duplicate's version is discarded", e.canonical, e.duplicate) for e in lost]
-    outcome.findings += [_harmless(step, e) for e in entries if e.category in ("cosmetic", "import-source", "path-only")]
-    for first, last, comments in comments_only_in(duplicate, canonical) if duplicate.path.endswith((".py", ".sh")) else ():
-        outcome.findings.append(Finding("note", step.duplicate, first, f"{last - first + 1} comment line(s) stand only in the duplicate and go with it, lines {first}–{last}", "\n".join(comments)))
+    outcome.findings += [
+        Finding(
+            "behaviour",
+            step.canonical,
+            _line(e.canonical_lines),
+            f"{e.name}: the duplicate's version is discarded",
+            e.canonical,
+            e.duplicate,
+        )
+        for e in lost
+    ]
+    outcome.findings += [
+        _harmless(step, e) for e in entries if e.category in ("cosmetic", "import-source", "path-only")
+    ]
+    for first, last, comments in (
+        comments_only_in(duplicate, canonical) if duplicate.path.endswith((".py", ".sh")) else ()
+    ):
+        outcome.findings.append(
+            Finding(
+                "note",
+                step.duplicate,
+                first,
+                f"{last - first + 1} comment line(s) stand only in the duplicate and go with it, lines {first}–{last}",
+                "\n".join(comments),
+            )
+        )
         outcome.removed_comments += comments
     if step.duplicate.endswith(".py"):
         edits, findings = repoint_module(Overlay(tree, outcome.edits), step.duplicate, step.canonical, context)
         outcome.edits |= edits
         outcome.findings += findings
-    edits, findings = point_callers(Overlay(tree, outcome.edits), step.duplicate, step.canonical, skip=_leaving(step, tree, context))
+    edits, findings = point_callers(
+        Overlay(tree, outcome.edits), step.duplicate, step.canonical, skip=_leaving(step, tree, context)
+    )
     outcome.edits |= edits
     outcome.findings += findings
     outcome.edits[step.duplicate] = None
-    adopted = f", {', '.join(step.adopt)} adopted" if any(f.level == "behaviour" and "taken over" in f.message for f in outcome.findings) else ""
+    adopted = (
+        f", {', '.join(step.adopt)} adopted"
+        if any(f.level == "behaviour" and "taken over" in f.message for f in outcome.findings)
+        else ""
+    )
     outcome.summary = f"{step.duplicate} removed{adopted}"
     return outcome
 
@@ -69,7 +102,10 @@ def _already_gone(step: RemoveDuplicate, tree: Overlay, context: Context) -> Out
     if step.duplicate.endswith(".py"):
         outcome.edits, outcome.findings = repoint_module(tree, step.duplicate, step.canonical, context)
     if outcome.edits:
-        outcome.status, outcome.summary = "done", f"{step.duplicate} was gone; {len(outcome.edits)} file(s) that still import it point at {step.canonical}"
+        outcome.status, outcome.summary = (
+            "done",
+            f"{step.duplicate} was gone; {len(outcome.edits)} file(s) that still import it point at {step.canonical}",
+        )
     return outcome
 
 
@@ -93,22 +129,53 @@ def _line(lines: tuple[int, int] | None) -> int | None:
 
 
 def _harmless(step: RemoveDuplicate, entry: Entry) -> Finding:
-    why = {"cosmetic": "differs in comments, formatting or the name of a local variable only", "import-source": "is imported from another place", "path-only": "differs in how a script's path is spelt only"}
-    return Finding("note", step.duplicate, _line(entry.duplicate_lines), f"{entry.name} {why[entry.category]}", entry.canonical, entry.duplicate)
+    why = {
+        "cosmetic": "differs in comments, formatting or the name of a local variable only",
+        "import-source": "is imported from another place",
+        "path-only": "differs in how a script's path is spelt only",
+    }
+    return Finding(
+        "note",
+        step.duplicate,
+        _line(entry.duplicate_lines),
+        f"{entry.name} {why[entry.category]}",
+        entry.canonical,
+        entry.duplicate,
+    )
 
 
 def _undecided(step: RemoveDuplicate, lost: list[Entry]) -> Outcome:
     """The duplicate stays: because the plan says so, or until it says what to do."""
     names = ", ".join(e.name for e in lost)
     if step.on_divergence == "keep":
-        findings = [Finding("warning", step.duplicate, _line(e.duplicate_lines), f"{e.name} differs from {step.canonical}, the duplicate is kept", e.canonical, e.duplicate) for e in lost]
+        findings = [
+            Finding(
+                "warning",
+                step.duplicate,
+                _line(e.duplicate_lines),
+                f"{e.name} differs from {step.canonical}, the duplicate is kept",
+                e.canonical,
+                e.duplicate,
+            )
+            for e in lost
+        ]
         return Outcome("kept", f"{step.duplicate} stays: it differs in {names}", findings=findings)
     findings = []
     for entry in lost:
-        here = "is only in the duplicate" if entry.category == "only in duplicate" else f"differs from {step.canonical}" + (f":{entry.canonical_lines[0]}" if entry.canonical_lines else "")
-        advice = f'write adopt = ["{entry.name}"]' if step.duplicate.endswith(".py") and " " not in entry.name else "bring them together by hand"
+        here = (
+            "is only in the duplicate"
+            if entry.category == "only in duplicate"
+            else f"differs from {step.canonical}" + (f":{entry.canonical_lines[0]}" if entry.canonical_lines else "")
+        )
+        advice = (
+            f'write adopt = ["{entry.name}"]'
+            if step.duplicate.endswith(".py") and " " not in entry.name
+            else "bring them together by hand"
+        )
         message = f'{entry.name} {here}. To take it over {advice} in step {step.id!r}; else on_divergence = "keep" or "discard"'
-        findings.append(Finding("decision", step.duplicate, _line(entry.duplicate_lines), message, entry.canonical, entry.duplicate))
+        findings.append(
+            Finding("decision", step.duplicate, _line(entry.duplicate_lines), message, entry.canonical, entry.duplicate)
+        )
     return Outcome("kept", f"{step.duplicate} differs in {names}", findings=findings)
 
 
@@ -131,15 +198,27 @@ def _adopted(step: RemoveDuplicate, canonical: Source, duplicate: Source, contex
             start = end = _place(canonical, ours, theirs, name, where)
             old = ""
         if old.replace("\r\n", "\n") == new:
-            outcome.findings.append(Finding("note", step.canonical, canonical.line_of(start), f"{name} is the same in both files, nothing to adopt"))
+            outcome.findings.append(
+                Finding(
+                    "note",
+                    step.canonical,
+                    canonical.line_of(start),
+                    f"{name} is the same in both files, nothing to adopt",
+                )
+            )
             continue
-        edits = [(start, end, new.replace("\n", canonical.newline)), *_missing_imports(canonical, duplicate, new, where, name)]
+        edits = [
+            (start, end, new.replace("\n", canonical.newline)),
+            *_missing_imports(canonical, duplicate, new, where, name),
+        ]
         message = f"{name} taken over from {step.duplicate}: a change of behaviour, {len(old.splitlines())} lines become {len(new.splitlines())}"
         outcome.findings.append(Finding("behaviour", step.canonical, canonical.line_of(start), message, old, new))
         canonical = Source(canonical.path, canonical.encode(splice(canonical.text, edits)))
         outcome.edits[step.canonical] = canonical.raw
         kept = new.splitlines()
-        outcome.removed_comments += [line.strip() for line in old.splitlines() if line.strip().startswith("#") and line not in kept]
+        outcome.removed_comments += [
+            line.strip() for line in old.splitlines() if line.strip().startswith("#") and line not in kept
+        ]
     return canonical
 
 
@@ -179,7 +258,9 @@ def _place(canonical: Source, ours: dict[str, Definition], theirs: dict[str, Def
     return _extent(canonical, ours[owner])[1] if owner else len(canonical.text)
 
 
-def _missing_imports(canonical: Source, duplicate: Source, text: str, where: str, name: str) -> list[tuple[int, int, str]]:
+def _missing_imports(
+    canonical: Source, duplicate: Source, text: str, where: str, name: str
+) -> list[tuple[int, int, str]]:
     """Imports that the adopted text needs and the canonical file lacks."""
     units = units_of(canonical)
     bound = {n for u in units for n in u.binds} | BUILTINS | {"__class__"}
@@ -193,6 +274,8 @@ def _missing_imports(canonical: Source, duplicate: Source, text: str, where: str
                     needed -= {binding.name}
     known = {n for u in units_of(duplicate) for n in u.binds}
     if needed & known:
-        raise BadInput(f"{where}: {name!r} leans on {', '.join(sorted(needed & known))} of the duplicate, which {canonical.path} lacks; adopt that too")
+        raise BadInput(
+            f"{where}: {name!r} leans on {', '.join(sorted(needed & known))} of the duplicate, which {canonical.path} lacks; adopt that too"
+        )
     place = max((u.statement.end for u in units if u.sort in ("docstring", "future", "import")), default=0)
     return [(place, place, "".join(lines))] if lines else []

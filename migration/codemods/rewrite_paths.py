@@ -36,7 +36,9 @@ def rewrite_paths(step: RewritePaths, tree: Overlay, context: Context) -> Outcom
     lines = 0
     for path in files:
         raw = tree.read(path)
-        new, _, left = rewrite(path, raw, step.from_, to, REWRITTEN, unless=partial(_at_home, tree, path, step.from_, to))
+        new, _, left = rewrite(
+            path, raw, step.from_, to, REWRITTEN, unless=partial(_at_home, tree, path, step.from_, to)
+        )
         if new != raw:
             outcome.edits[path] = new
             changed = changed_lines(path, raw, new, f"{step.from_} → {to}")
@@ -45,7 +47,9 @@ def rewrite_paths(step: RewritePaths, tree: Overlay, context: Context) -> Outcom
         outcome.findings += [_left(path, raw, mention, to) for mention in left]
     if outcome.edits:
         outcome.summary = f"{_count(lines, 'line')} in {_count(len(outcome.edits), 'file')}"
-        if not to.startswith("-m ") and not any(tree.exists(_join(base, to)) for path in outcome.edits for base in ("", posixpath.dirname(path))):
+        if not to.startswith("-m ") and not any(
+            tree.exists(_join(base, to)) for path in outcome.edits for base in ("", posixpath.dirname(path))
+        ):
             outcome.findings.append(Finding("warning", to, None, "the new path leads to no file of the repository"))
         return outcome
     if any(_uses(path, tree.read(path), to) for path in files):
@@ -61,7 +65,7 @@ def _target(step: RewritePaths, context: Context) -> str:
         return f"-m {module[1]}"
     if step.to.startswith("-") or "\n" in step.to or step.to.endswith("/"):
         raise BadInput(
-            f"{context.plan.file}: step {step.id!r}: field 'to': {step.to!r} is neither; expected a path (\"training/x.py\") or \"-m package.module\""
+            f'{context.plan.file}: step {step.id!r}: field \'to\': {step.to!r} is neither; expected a path ("training/x.py") or "-m package.module"'
         )
     return step.to
 
@@ -71,18 +75,34 @@ def _at_home(tree: Overlay, path: str, script: str, to: str, mention: Mention) -
     if not mention.folder:
         return False
     bases = [base for base in folders(path, mention) if tree.exists(_join(base, script))]
-    return bool(bases) and not any(base == "" if to.startswith("-m ") else tree.exists(_join(base, to)) for base in bases)
+    return bool(bases) and not any(
+        base == "" if to.startswith("-m ") else tree.exists(_join(base, to)) for base in bases
+    )
 
 
 def _left(path: str, raw: bytes, mention: Mention, to: str) -> Finding:
     line = line_at(decoded(raw), mention.start)
     if mention.role == "variable":
-        return Finding("warning", path, mention.line, "left: the folder in front of it is a variable; look at it by hand", line)
+        return Finding(
+            "warning", path, mention.line, "left: the folder in front of it is a variable; look at it by hand", line
+        )
     if mention.role not in REWRITTEN:
         return Finding("note", path, mention.line, "left: names the script without running it", line)
     if mention.folder and not (to.startswith("-m ") and not mention.module):
-        return Finding("warning", path, mention.line, f"left: the call works from {mention.folder!r}, where a `cd` leads, and {to} would not", line)
-    return Finding("warning", path, mention.line, f"left: {to} can stand only behind an interpreter and its options, such as `python -u`", line)
+        return Finding(
+            "warning",
+            path,
+            mention.line,
+            f"left: the call works from {mention.folder!r}, where a `cd` leads, and {to} would not",
+            line,
+        )
+    return Finding(
+        "warning",
+        path,
+        mention.line,
+        f"left: {to} can stand only behind an interpreter and its options, such as `python -u`",
+        line,
+    )
 
 
 def _uses(path: str, raw: bytes, to: str) -> bool:

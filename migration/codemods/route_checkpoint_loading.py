@@ -72,16 +72,16 @@ def load_legacy(checkpoint, path, config=None, strict=True):
     model.load_state_dict(checkpoint["state_dict"], strict=strict)
     return model
 '''
-BUILD = '''\
+BUILD = """\
     if saved.get("model_class") is None:  # it was saved around a ready network
         from {module} import build_model
 
         saved["model_class"] = build_model
-'''
-FALL_THROUGH = '''\
+"""
+FALL_THROUGH = """\
     if kind == "PLCoreVisionModel":
         return None
-'''
+"""
 
 
 @codemod(RouteCheckpointLoading)
@@ -95,26 +95,50 @@ def route_checkpoint_loading(step: RouteCheckpointLoading, tree: Overlay, contex
         raise BadInput(f"{where}: field 'file': {step.file} does not parse")
     functions = {n.name: n for n in source.tree.body if isinstance(n, ast.FunctionDef)}
     if step.function not in functions:
-        raise BadInput(f"{where}: field 'function': {step.file} does not define {step.function!r}{nearest(step.function, functions)}")
+        raise BadInput(
+            f"{where}: field 'function': {step.file} does not define {step.function!r}{nearest(step.function, functions)}"
+        )
     function = functions[step.function]
     beside = modules.join(modules.folder_of(step.file), "checkpoint_kind.py")
     if any(isinstance(n, ast.Name) and n.id == "load_legacy" for n in ast.walk(function)):
         return Outcome("already done", f"{step.function} asks what a checkpoint holds")
     if tree.exists(beside):
         raise BadInput(f"{where}: {beside} is there already, and the step would write it; rename it")
-    load = next((n for n in ast.walk(function) if isinstance(n, ast.Assign) and _is_load(n.value) and isinstance(n.targets[0], ast.Name)), None)
+    load = next(
+        (
+            n
+            for n in ast.walk(function)
+            if isinstance(n, ast.Assign) and _is_load(n.value) and isinstance(n.targets[0], ast.Name)
+        ),
+        None,
+    )
     if load is None:
-        raise BadInput(f"{where}: field 'function': {step.function} in {step.file} has no statement like `checkpoint = torch.load(...)` to ask behind")
+        raise BadInput(
+            f"{where}: field 'function': {step.function} in {step.file} has no statement like `checkpoint = torch.load(...)` to ask behind"
+        )
     outcome = Outcome(summary=f"{step.function} tells old checkpoints by what they hold ({beside})")
-    edits = [_question(source, function, load), _import(source, tree, step.file), *_explicit_load(source, load, step, outcome)]
+    edits = [
+        _question(source, function, load),
+        _import(source, tree, step.file),
+        *_explicit_load(source, load, step, outcome),
+    ]
     outcome.edits[step.file] = source.encode(splice(source.text, edits))
     outcome.edits[beside] = _module(tree, step.file, function, where, context).encode()
-    outcome.findings.append(Finding("change", step.file, load.lineno, f"{step.function} recognises old checkpoints by their hyper-parameters"))
+    outcome.findings.append(
+        Finding(
+            "change", step.file, load.lineno, f"{step.function} recognises old checkpoints by their hyper-parameters"
+        )
+    )
     return outcome
 
 
 def _is_load(value: ast.expr) -> bool:
-    return isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr == "load" and ast.unparse(value.func.value) == "torch"
+    return (
+        isinstance(value, ast.Call)
+        and isinstance(value.func, ast.Attribute)
+        and value.func.attr == "load"
+        and ast.unparse(value.func.value) == "torch"
+    )
 
 
 def _question(source: Source, function: ast.FunctionDef, load: ast.Assign) -> tuple[int, int, str]:
@@ -124,7 +148,11 @@ def _question(source: Source, function: ast.FunctionDef, load: ast.Assign) -> tu
     place = source.line_starts[line] if line < len(source.line_starts) else len(source.text)
     indent = source.text[source.line_starts[source.line_of(start) - 1] : start]
     arguments = [a.arg for a in [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]]
-    given = [ast.unparse(load.targets[0]), arguments[0] if arguments else '"the checkpoint"', *(f"{n}={n}" for n in ("config", "strict") if n in arguments)]
+    given = [
+        ast.unparse(load.targets[0]),
+        arguments[0] if arguments else '"the checkpoint"',
+        *(f"{n}={n}" for n in ("config", "strict") if n in arguments),
+    ]
     lines = [f"legacy = load_legacy({', '.join(given)})", "if legacy is not None:", "    return legacy"]
     before = "" if source.text[:place].endswith(("\n", "\r")) else source.newline
     return place, place, before + "".join(indent + text + source.newline for text in lines)
@@ -136,15 +164,27 @@ def _import(source: Source, tree: Overlay, path: str) -> tuple[int, int, str]:
     return place, place, f"from {dot}checkpoint_kind import load_legacy{source.newline}"
 
 
-def _explicit_load(source: Source, load: ast.Assign, step: RouteCheckpointLoading, outcome: Outcome) -> list[tuple[int, int, str]]:
+def _explicit_load(
+    source: Source, load: ast.Assign, step: RouteCheckpointLoading, outcome: Outcome
+) -> list[tuple[int, int, str]]:
     """`weights_only=False` said aloud: old checkpoints hold functions, which torch ≥ 2.6 refuses otherwise."""
     call = load.value
     if not isinstance(call, ast.Call) or any(k.arg == "weights_only" for k in call.keywords):
         return []
-    last = max([*call.args, *call.keywords], key=lambda n: (n.end_lineno or 0, n.end_col_offset or 0), default=call.func)
+    arguments: list[ast.expr | ast.keyword] = [*call.args, *call.keywords]
+    last = max(arguments, key=lambda n: (n.end_lineno or 0, n.end_col_offset or 0), default=call.func)
     place = source.span(last)[1]
     message = f"{step.function} loads with weights_only=False: checkpoints of the old classes hold functions. It runs code from the file; load only what you trust"
-    outcome.findings.append(Finding("behaviour", step.file, load.lineno, message, ast.unparse(call), ast.unparse(call)[:-1] + ", weights_only=False)"))
+    outcome.findings.append(
+        Finding(
+            "behaviour",
+            step.file,
+            load.lineno,
+            message,
+            ast.unparse(call),
+            ast.unparse(call)[:-1] + ", weights_only=False)",
+        )
+    )
     return [(place, place, ", weights_only=False")]
 
 
@@ -153,12 +193,20 @@ def _module(tree: Overlay, path: str, function: ast.FunctionDef, where: str, con
     found = {name: _defining(tree, path, name) for name in OLD_CLASSES}
     missing = [name for name, module in found.items() if module is None]
     if missing:
-        raise BadInput(f"{where}: no module near {path} defines {', '.join(missing)}, so old checkpoints could not be loaded into it")
+        raise BadInput(
+            f"{where}: no module near {path} defines {', '.join(missing)}, so old checkpoints could not be loaded into it"
+        )
     own = modules.join(modules.folder_of(path), "build.py")
     build = BUILD.format(module=".build") if tree.exists(own) and b"def build_model" in tree.read(own) else ""
     reads_again = any(isinstance(n, ast.Attribute) and n.attr == "load_from_checkpoint" for n in ast.walk(function))
     script = next((s for s in _homes_of_script_model(tree, context)), "the training script's MultiDatasetModel")
-    return MODULE.format(core=found[OLD_CLASSES[0]], multi=found[OLD_CLASSES[1]], build=build, fall_through="" if reads_again else FALL_THROUGH, script=script)
+    return MODULE.format(
+        core=found[OLD_CLASSES[0]],
+        multi=found[OLD_CLASSES[1]],
+        build=build,
+        fall_through="" if reads_again else FALL_THROUGH,
+        script=script,
+    )
 
 
 def _defining(tree: Overlay, path: str, name: str) -> str | None:
@@ -173,4 +221,8 @@ def _homes_of_script_model(tree: Overlay, context: Context) -> list[str]:
     from migration.plan import ExtractSymbols
 
     targets = [s.target for s in context.steps(ExtractSymbols) if "MultiDatasetModel" in s.symbols]
-    return [f"{name.rpartition('.')[0] or name}.MultiDatasetModel" for t in targets if (name := modules.dotted_name(t, context.roots))]
+    return [
+        f"{name.rpartition('.')[0] or name}.MultiDatasetModel"
+        for t in targets
+        if (name := modules.dotted_name(t, context.roots))
+    ]

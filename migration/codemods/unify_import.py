@@ -18,7 +18,13 @@ from migration.codemods import Context, Finding, Outcome, codemod
 from migration.plan import UnifyImport
 from migration.tree import Overlay
 
-LAYOUT = {"lightning": {"lightning.pytorch": "pytorch_lightning", "lightning.fabric": "lightning_fabric", "lightning": "pytorch_lightning"}}
+LAYOUT = {
+    "lightning": {
+        "lightning.pytorch": "pytorch_lightning",
+        "lightning.fabric": "lightning_fabric",
+        "lightning": "pytorch_lightning",
+    }
+}
 REVERSE = {"pytorch_lightning": {"pytorch_lightning": "lightning.pytorch", "lightning_fabric": "lightning.fabric"}}
 CONFIGS = (".yaml", ".yml", ".toml", ".json")
 Edit = tuple[int, int, str]
@@ -33,8 +39,12 @@ def unify_import(step: UnifyImport, tree: Overlay, context: Context) -> Outcome:
         if path.endswith(".py"):
             source = tree.source(path)
             if not source.parses:
-                if re.search(rf"^\s*(import|from)\s+{re.escape(step.from_)}\b", source.raw.decode(errors="replace"), re.MULTILINE):
-                    outcome.findings.append(Finding("warning", path, None, f"imports {step.from_} and is left alone: it does not parse"))
+                if re.search(
+                    rf"^\s*(import|from)\s+{re.escape(step.from_)}\b", source.raw.decode(errors="replace"), re.MULTILINE
+                ):
+                    outcome.findings.append(
+                        Finding("warning", path, None, f"imports {step.from_} and is left alone: it does not parse")
+                    )
                 continue
             if edits := _edits(tree, source, step, table, context.roots, outcome):
                 outcome.edits[path] = source.encode(splice(source.text, edits))
@@ -43,7 +53,9 @@ def unify_import(step: UnifyImport, tree: Overlay, context: Context) -> Outcome:
         elif path.endswith(CONFIGS) and not path.endswith("pyproject.toml"):
             _config(tree, path, table, outcome)
         elif re.search(r"(^|/)(requirements[^/]*\.txt|environment[^/]*\.yml|pyproject\.toml|setup\.(py|cfg))$", path):
-            outcome.findings.append(Finding("note", path, None, f"mentions {step.from_}; look whether it asks for the package"))
+            outcome.findings.append(
+                Finding("note", path, None, f"mentions {step.from_}; look whether it asks for the package")
+            )
     if not outcome.edits:
         return Outcome("already done", f"nothing imports {step.from_}", findings=outcome.findings)
     outcome.summary = f"{step.from_} → {step.to} in {len(outcome.edits)} files"
@@ -52,7 +64,13 @@ def unify_import(step: UnifyImport, tree: Overlay, context: Context) -> Outcome:
 
 def _table(step: UnifyImport) -> dict[str, str]:
     """Old dotted prefixes to new ones, longest first."""
-    special = LAYOUT.get(step.from_, {}) if step.to == "pytorch_lightning" else REVERSE.get(step.from_, {}) if step.to == "lightning" else {}
+    special = (
+        LAYOUT.get(step.from_, {})
+        if step.to == "pytorch_lightning"
+        else REVERSE.get(step.from_, {})
+        if step.to == "lightning"
+        else {}
+    )
     return special or {step.from_: step.to}
 
 
@@ -64,7 +82,9 @@ def _mapped(dotted: str, table: dict[str, str]) -> str | None:
     return None
 
 
-def _edits(tree: Overlay, source: Source, step: UnifyImport, table: dict[str, str], roots: list[str], outcome: Outcome) -> list[Edit]:
+def _edits(
+    tree: Overlay, source: Source, step: UnifyImport, table: dict[str, str], roots: list[str], outcome: Outcome
+) -> list[Edit]:
     """Edits of one piece of Python; a finding for each."""
     if modules.resolve_absolute(tree, step.from_, source.path, roots, modules.path_hints(source)):
         return []  # the tree has a module of that name, and this file means it
@@ -73,7 +93,11 @@ def _edits(tree: Overlay, source: Source, step: UnifyImport, table: dict[str, st
     for node in source.imports:
         start, end = source.span(node)
         old = source.text[start:end]
-        new = _from_import(node, old, table) if isinstance(node, ast.ImportFrom) else _plain_import(source, node, table, spelt_out)
+        new = (
+            _from_import(node, old, table)
+            if isinstance(node, ast.ImportFrom)
+            else _plain_import(source, node, table, spelt_out)
+        )
         if new is not None and new != old:
             edits.append((start, end, new))
     edits += _uses(source, spelt_out, table)
@@ -81,7 +105,16 @@ def _edits(tree: Overlay, source: Source, step: UnifyImport, table: dict[str, st
         line = source.line_of(start)
         begin, stop = source.line_starts[line - 1], source.text.find("\n", end)
         whole = source.text[begin : stop if stop >= 0 else None]
-        outcome.findings.append(Finding("change", source.path, line, f"{step.from_} is {step.to} now", whole.strip(), splice(whole, [(start - begin, end - begin, new)]).strip()))
+        outcome.findings.append(
+            Finding(
+                "change",
+                source.path,
+                line,
+                f"{step.from_} is {step.to} now",
+                whole.strip(),
+                splice(whole, [(start - begin, end - begin, new)]).strip(),
+            )
+        )
     return edits
 
 
@@ -144,7 +177,9 @@ def _uses(source: Source, names: set[str], table: dict[str, str]) -> list[Edit]:
     return edits
 
 
-def _notebook(tree: Overlay, path: str, step: UnifyImport, table: dict[str, str], roots: list[str], outcome: Outcome) -> None:
+def _notebook(
+    tree: Overlay, path: str, step: UnifyImport, table: dict[str, str], roots: list[str], outcome: Outcome
+) -> None:
     raw = tree.read(path)
     changed = {}
     for cell in cells(raw):

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 from migration.analysis.source import Source
 from migration.analysis.units import BUILTINS, Unit, units_of
-from migration.outcome import Context
 from migration.errors import BadInput, nearest
 from migration.extraction.names import MOVABLE, Scope
+from migration.outcome import Context
 from migration.plan import ExtractSymbols
 from migration.tree import Overlay
 
@@ -43,7 +43,9 @@ class Layout:
     @property
     def names(self) -> dict[str, str]:
         """Every name that moves, with its target."""
-        return {name: target for u in self.scope.units if (target := self.home.get(u.index)) for name in sorted(u.binds)}
+        return {
+            name: target for u in self.scope.units if (target := self.home.get(u.index)) for name in sorted(u.binds)
+        }
 
     def moving(self, target: str) -> list[Unit]:
         """The units that go to `target`, in the source's order."""
@@ -56,9 +58,15 @@ class Layout:
         """Other homes that `target` imports from, with the names; the source's own path for what stays there."""
         found: dict[str, set[str]] = {}
         for unit in self.moving(target):
-            needed = self.scope.while_loading(unit) if now_only else {(n, self.scope.provider(n, unit)) for n in unit.needs}
+            needed = (
+                self.scope.while_loading(unit) if now_only else {(n, self.scope.provider(n, unit)) for n in unit.needs}
+            )
             for name, provider in needed:
-                if provider is None or provider.sort in ("import", "guarded import", "future") or self.home.get(provider.index) == target:
+                if (
+                    provider is None
+                    or provider.sort in ("import", "guarded import", "future")
+                    or self.home.get(provider.index) == target
+                ):
                     continue
                 home = self.place(name) or self.home.get(provider.index, self.source)
                 if home != target:
@@ -114,18 +122,26 @@ def layout_of(tree: Overlay, source: Source, context: Context) -> Layout:
 def _request(layout: Layout, tree: Overlay, step: ExtractSymbols, symbol: str, plan: str) -> None:
     where = f"{plan}: step {step.id!r}"
     found = layout.scope.definitions(symbol)
-    there = tree.exists(step.target) and any(symbol in u.binds and u.sort in MOVABLE for u in units_of(tree.source(step.target)))
+    there = tree.exists(step.target) and any(
+        symbol in u.binds and u.sort in MOVABLE for u in units_of(tree.source(step.target))
+    )
     if not found:
         if there:
             return
         names = [name for u in layout.scope.units if u.sort in MOVABLE for name in u.binds]
         imported = " (it is only imported there)" if symbol in layout.scope.binders else ""
-        raise BadInput(f"{where}: field 'symbols': {symbol!r} is not defined at the top level of {step.source}{imported}{nearest(symbol, names)}")
+        raise BadInput(
+            f"{where}: field 'symbols': {symbol!r} is not defined at the top level of {step.source}{imported}{nearest(symbol, names)}"
+        )
     if there:
-        raise BadInput(f"{where}: {symbol!r} is defined in both {step.source} and {step.target}; take one of them out by hand")
+        raise BadInput(
+            f"{where}: {symbol!r} is defined in both {step.source} and {step.target}; take one of them out by hand"
+        )
     if len(found) > 1:
         lines = ", ".join(str(u.lines[0]) for u in found)
-        raise BadInput(f"{where}: {symbol!r} is defined {len(found)} times in {step.source} (lines {lines}); which one is meant? Rename or remove the others")
+        raise BadInput(
+            f"{where}: {symbol!r} is defined {len(found)} times in {step.source} (lines {lines}); which one is meant? Rename or remove the others"
+        )
     layout.home[found[0].index] = step.target
 
 
@@ -151,11 +167,22 @@ def _follows(layout: Layout, unit: Unit) -> tuple[str, str] | None:
         if len(homes) == 1 and (target := homes.pop()) and not others:
             return target, f"changes {', '.join(sorted(changed))}"
         return None
-    if unit.sort not in MOVABLE or not unit.binds or any(isinstance(n, ast.ClassDef) for n in unit.nodes) or "__file__" in unit.needs or any(n.startswith("__") and n.endswith("__") for n in unit.binds):
+    if (
+        unit.sort not in MOVABLE
+        or not unit.binds
+        or any(isinstance(n, ast.ClassDef) for n in unit.nodes)
+        or "__file__" in unit.needs
+        or any(n.startswith("__") and n.endswith("__") for n in unit.binds)
+    ):
         return None
     if any(len([b for b in scope.binders[n] if b.sort not in ("effect",)]) > 1 for n in unit.binds):
         return None
-    users = [u for n in unit.binds for u in scope.users(n) if u.index != unit.index and not (u.sort == "effect" and n in _changed_names(u))]
+    users = [
+        u
+        for n in unit.binds
+        for u in scope.users(n)
+        if u.index != unit.index and not (u.sort == "effect" and n in _changed_names(u))
+    ]
     homes = {layout.home.get(u.index) for u in users}
     if len(homes) == 1 and (target := homes.pop()):
         return target, f"only {', '.join(sorted({n for u in users for n in u.binds}))} leans on it"
@@ -164,7 +191,12 @@ def _follows(layout: Layout, unit: Unit) -> tuple[str, str] | None:
 
 def _changed_names(unit: Unit) -> frozenset[str]:
     """Module-level objects that a statement changes in place: `X[k] = v`, `X += 1`, `X.append(v)`, also inside for and if."""
-    return acted_on(unit.nodes) - {n.func.id for node in unit.nodes for n in ast.walk(node) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+    return acted_on(unit.nodes) - {
+        n.func.id
+        for node in unit.nodes
+        for n in ast.walk(node)
+        if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
+    }
 
 
 def acted_on(nodes: Iterable[ast.stmt]) -> frozenset[str]:
@@ -231,7 +263,9 @@ def _needed_while_loading(layout: Layout) -> list[tuple[Unit, str, str]]:
                 urgent.setdefault(target or "", name)
     for target in backward:
         for unit in layout.moving(target):
-            if any(n in _decorators(unit) for n in layout.leans(target, now_only=True).get(layout.source, ())):
+            decorated = any(n in _decorators(unit) for n in layout.leans(target, now_only=True).get(layout.source, ()))
+            called = {u for u in layout.scope.run_while_loading(unit) if u.index not in layout.home}
+            if decorated or any(layout.place(n) in backward for u in called for n in u.needs):
                 urgent.setdefault(target, next(iter(sorted(unit.binds))))
     reached = set(urgent)
     while more := {t for u in reached for t in layout.leans(u) if t in backward} - reached:
@@ -262,7 +296,10 @@ def _hoist_effects(layout: Layout) -> None:
         needed = _importable(layout, unit)
         if roots and needed is not None and all(_is_imported(layout.scope, unit, root) for root in roots):
             for other in [*needed, unit]:
-                layout.home[other.index], layout.why[other.index] = layout.setup, "ran when the module was imported, whoever imported it"
+                layout.home[other.index], layout.why[other.index] = (
+                    layout.setup,
+                    "ran when the module was imported, whoever imported it",
+                )
         elif unit.needs - BUILTINS:
             return
 
@@ -277,7 +314,9 @@ def _importable(layout: Layout, unit: Unit) -> list[Unit] | None:
     constants: list[Unit] = []
     for name in unit.needs - unit.binds:
         provider = layout.scope.provider(name, unit)
-        if name in ("__name__", "__spec__", "globals", "locals") or (provider is not None and provider.sort in ("effect", "definition", "path", "main guard")):
+        if name in ("__name__", "__spec__", "globals", "locals") or (
+            provider is not None and provider.sort in ("effect", "definition", "path", "main guard")
+        ):
             return None
         if provider is not None and provider.sort == "assignment":
             home = layout.home.get(provider.index)
@@ -289,7 +328,13 @@ def _importable(layout: Layout, unit: Unit) -> list[Unit] | None:
 
 
 def _decorators(unit: Unit) -> set[str]:
-    return {n.id for node in unit.nodes for d in getattr(node, "decorator_list", []) for n in ast.walk(d) if isinstance(n, ast.Name)}
+    return {
+        n.id
+        for node in unit.nodes
+        for d in getattr(node, "decorator_list", [])
+        for n in ast.walk(d)
+        if isinstance(n, ast.Name)
+    }
 
 
 def _check_cycles(layout: Layout) -> None:

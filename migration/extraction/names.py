@@ -50,7 +50,15 @@ class Scope:
         """(name, unit that provides it) for what may be needed as `unit` runs: its own needs, and those of the functions and
         classes it may call on the way. A class whose base is named is not called by that.
         """
+        return self._loading(unit)[0]
+
+    def run_while_loading(self, unit: Unit) -> set[Unit]:
+        """The functions and classes whose bodies may run as `unit` does."""
+        return self._loading(unit)[1]
+
+    def _loading(self, unit: Unit) -> tuple[set[tuple[str, Unit]], set[Unit]]:
         found: set[tuple[str, Unit]] = set()
+        run: set[Unit] = set()
         todo = [(unit, name) for name in unit.needs_now]
         while todo:
             user, name = todo.pop()
@@ -58,13 +66,19 @@ class Scope:
             if provider is None or (name, provider) in found:
                 continue
             found.add((name, provider))
-            only_a_base = user is unit and user.sort == "definition" and any(isinstance(n, ast.ClassDef) for n in provider.nodes)
+            only_a_base = (
+                user is unit and user.sort == "definition" and any(isinstance(n, ast.ClassDef) for n in provider.nodes)
+            )
             if provider.sort == "definition" and not only_a_base:
+                run.add(provider)
                 todo += [(provider, n) for n in provider.needs]
-        return found
+        return found, run
 
     @cached_property
     def rebound(self) -> dict[str, list[Unit]]:
         """Names that functions assign through `global`, with everyone who binds, rebinds or reads them: inseparable."""
         names = {name for unit in self.units for name in unit.free.assigned_global}
-        return {n: [u for u in self.units if n in u.binds or n in u.needs or n in u.free.assigned_global] for n in sorted(names)}
+        return {
+            n: [u for u in self.units if n in u.binds or n in u.needs or n in u.free.assigned_global]
+            for n in sorted(names)
+        }

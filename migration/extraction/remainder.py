@@ -20,7 +20,9 @@ REEXPORTS = '# Moved out of this file and still importable from it ("X as X" mar
 class Remainder:
     """Composes what is left of a layout's source. `wanted` are names that other files import from it."""
 
-    def __init__(self, composer: Composer, carried: Collection[int], reexported: Collection[str], wanted: Collection[str]) -> None:
+    def __init__(
+        self, composer: Composer, carried: Collection[int], reexported: Collection[str], wanted: Collection[str]
+    ) -> None:
         self.composer = composer
         self.layout: Layout = composer.layout
         self.scope: Scope = self.layout.scope
@@ -49,14 +51,22 @@ class Remainder:
             edits.append((place, place, self._spaced(block, place)))
         if lazy:
             edits.append(self._getattr(lazy))
-        return splice(source.text, _collapse(edits)).replace("\r\n", "\n").replace("\n", source.newline) if source.newline != "\n" else splice(source.text, _collapse(edits))
+        return (
+            splice(source.text, _collapse(edits)).replace("\r\n", "\n").replace("\n", source.newline)
+            if source.newline != "\n"
+            else splice(source.text, _collapse(edits))
+        )
 
     def _spaced(self, block: str, place: int) -> str:
         """The import block with a line break before it where the file has none, and blank lines between it and a definition."""
         text = self.source.text
         before = "" if not place or text[:place].endswith(("\n", "\r")) else "\n"
         following = next((u for u in self.staying if u.statement.start >= place), None)
-        close = following is not None and following.sort not in ("import", "guarded import", "path") and not following.lead[:1].isspace()
+        close = (
+            following is not None
+            and following.sort not in ("import", "guarded import", "path")
+            and not following.lead[:1].isspace()
+        )
         return before + block + ("\n\n" if close else "")
 
     # -- imports that go -----------------------------------------------------------------------------------------------
@@ -76,8 +86,12 @@ class Remainder:
 
     def _was_needed(self, unit: Unit, name: str) -> bool:
         """Whether the binding was used by something that left; what was idle before stays, it may be there for its effect."""
-        if unit.sort == "import" and any(b.name == name and b.alias.name.startswith(name + ".") for b in bindings(unit)):
-            return any(name in u.needs for u in self.scope.units if u.index in self.layout.home) and not any(name in u.needs for u in self.staying)
+        if unit.sort == "import" and any(
+            b.name == name and b.alias.name.startswith(name + ".") for b in bindings(unit)
+        ):
+            return any(name in u.needs for u in self.scope.units if u.index in self.layout.home) and not any(
+                name in u.needs for u in self.staying
+            )
         gone = [u for u in self.scope.units if u.index in self.layout.home]
         guards = [u for u in self.scope.units if u.sort == "guarded import" and u not in self._kept_guards()]
         return any(name in u.needs and self.scope.provider(name, u) is unit for u in [*gone, *guards])
@@ -97,7 +111,11 @@ class Remainder:
             if unit in self._kept_guards():
                 return []
             return [(self._import_lead(unit, whole=True), unit.statement.end, "")]
-        idle = [b.name for b in bindings(unit) if b.name != "*" and not self._used(unit, b.name) and self._was_needed(unit, b.name)]
+        idle = [
+            b.name
+            for b in bindings(unit)
+            if b.name != "*" and not self._used(unit, b.name) and self._was_needed(unit, b.name)
+        ]
         if not idle:
             return []
         text, comments = without(unit.text, idle)
@@ -112,7 +130,9 @@ class Remainder:
             if unit.sort == "import":
                 names = {b.name for b in bindings(unit)}
                 for target in set(self.layout.home.values()):
-                    needed = {n for u in self.layout.moving(target) for n in u.needs if self.scope.provider(n, u) is unit}
+                    needed = {
+                        n for u in self.layout.moving(target) for n in u.needs if self.scope.provider(n, u) is unit
+                    }
                     if names <= needed:
                         found.add(unit.index)
         return found
@@ -123,7 +143,11 @@ class Remainder:
             return unit.statement.start
         attached = attached_comment(unit) if unit.index in self.carried else ""
         start = unit.statement.start - len(attached)
-        return unit.statement.lead if unit.statement.lead and not self.source.text[unit.statement.lead : start].strip() else start
+        return (
+            unit.statement.lead
+            if unit.statement.lead and not self.source.text[unit.statement.lead : start].strip()
+            else start
+        )
 
     # -- imports that come ---------------------------------------------------------------------------------------------
 
@@ -131,7 +155,12 @@ class Remainder:
         """Names to import at the top, by target; and names to answer for on demand."""
         eager: dict[str, list[str]] = {}
         lazy: dict[str, str] = {}
-        used = {n for u in self.staying for n in u.needs if (p := self.scope.provider(n, u)) is not None and p.index in self.layout.home}
+        used = {
+            n
+            for u in self.staying
+            for n in u.needs
+            if (p := self.scope.provider(n, u)) is not None and p.index in self.layout.home
+        }
         for name, target in names.items():
             if target in self.backward:
                 if name in self.reexported or name in self.wanted:
@@ -157,7 +186,9 @@ class Remainder:
             own = module(self.source.path)
             if not ("sys" in self.scope.binders and self._stays_bound("sys")):
                 lines.append("import sys")
-            lines.append(f'sys.modules.setdefault("{own}", sys.modules[__name__])  # run as a script, this is also the module its parts import')
+            lines.append(
+                f'sys.modules.setdefault("{own}", sys.modules[__name__])  # run as a script, this is also the module its parts import'
+            )
         if aliased and REEXPORTS not in self.source.text:
             lines.insert(0, REEXPORTS)
         return "".join(line + "\n" for line in lines)
@@ -172,9 +203,13 @@ class Remainder:
         last = 0
         for unit in self.scope.units:
             moved = unit.index in self.layout.home
-            if unit.sort in ("docstring", "future", "import", "guarded import", "path") and not (unit.sort == "docstring" and unit.index):
+            if unit.sort in ("docstring", "future", "import", "guarded import", "path") and not (
+                unit.sort == "docstring" and unit.index
+            ):
                 last = unit.statement.end
-            elif not moved and any((p := self.scope.provider(n, unit)) is not None and p.index in self.layout.home for n in unit.needs_now):
+            elif not moved and any(
+                (p := self.scope.provider(n, unit)) is not None and p.index in self.layout.home for n in unit.needs_now
+            ):
                 break
         if not last and self.scope.units:
             first = self.scope.units[0]
@@ -187,11 +222,17 @@ class Remainder:
         served: set[str] = set()
         lazy = {n for n, t in names.items() if t in self.backward}
         for unit in self.staying:
-            used = {n for n in unit.needs & lazy if (p := self.scope.provider(n, unit)) is not None and p.index in self.layout.home}
+            used = {
+                n
+                for n in unit.needs & lazy
+                if (p := self.scope.provider(n, unit)) is not None and p.index in self.layout.home
+            }
             if not used:
                 continue
             left = set(used)
-            blocks = unit.nodes if unit.sort == "main guard" else [f for node in unit.nodes for f in _outer_functions(node)]
+            blocks = (
+                unit.nodes if unit.sort == "main guard" else [f for node in unit.nodes for f in _outer_functions(node)]
+            )
             for block in blocks:
                 mine = {n for n in used if any(isinstance(x, ast.Name) and x.id == n for x in ast.walk(block))}
                 if mine:
@@ -222,7 +263,9 @@ class Remainder:
         """A module `__getattr__` for names whose new homes import this module (PEP 562)."""
         if "__getattr__" in self.scope.binders:
             unit = self.scope.binders["__getattr__"][0]
-            raise BadInput(f"{self.source.path}:{unit.lines[0]}: has a module __getattr__ of its own, and names that leave would need one; move them by hand")
+            raise BadInput(
+                f"{self.source.path}:{unit.lines[0]}: has a module __getattr__ of its own, and names that leave would need one; move them by hand"
+            )
         table = "".join(f'    "{name}": "{self.composer.module(target)}",\n' for name, target in lazy.items())
         text = (
             "\n\n# Moved out; imported when asked for, since their new homes import this module.\n"

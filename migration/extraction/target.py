@@ -7,7 +7,17 @@ import re
 from dataclasses import dataclass, field
 
 from migration.analysis import modules
-from migration.analysis.imports import Binding, bindings, bound_by, rehome_text, rehomed, render, render_from, with_module, without
+from migration.analysis.imports import (
+    Binding,
+    bindings,
+    bound_by,
+    rehome_text,
+    rehomed,
+    render,
+    render_from,
+    with_module,
+    without,
+)
 from migration.analysis.source import Source, splice
 from migration.analysis.units import BUILTINS, Unit, units_of
 from migration.errors import BadInput
@@ -69,7 +79,11 @@ class Composer:
                 done.add((provider.index, name))
                 wanted.setdefault(provider.index, set()).add(name)
                 for other in self.layout.scope.binders[name]:
-                    if other.sort == "import" and other is not provider and _dotted_part(other, name, self._moved_text()):
+                    if (
+                        other.sort == "import"
+                        and other is not provider
+                        and _dotted_part(other, name, self._moved_text())
+                    ):
                         wanted.setdefault(other.index, set()).add(name)
                 if provider.sort == "guarded import":
                     todo += [(provider, n) for n in provider.needs - provider.binds]
@@ -96,7 +110,9 @@ class Composer:
                 tail.append(line + "  # noqa: E402 (below: each leans on the other)" if "\n" not in line else line)
             else:
                 pieces.append(Piece(1 << 30, line, frozenset(names)))
-        if self.target != self.layout.setup and (self.layout.setup in self.layout.home.values() or self.tree.exists(self.layout.setup)):
+        if self.target != self.layout.setup and (
+            self.layout.setup in self.layout.home.values() or self.tree.exists(self.layout.setup)
+        ):
             text = f"import {self.module(self.layout.setup)}  # noqa: F401 (statements {self.source.path} ran on import, once)"
             pieces.append(Piece(-1, text, frozenset()))
         return sorted(pieces, key=lambda p: p.index), tail
@@ -105,7 +121,9 @@ class Composer:
         """The dotted name by which a module of the tree is imported here."""
         name = modules.dotted_name(path, self.roots)
         if name is None:
-            raise BadInput(f"{path} cannot be imported from the roots {', '.join(self.roots)}: every folder and file name has to be a Python identifier")
+            raise BadInput(
+                f"{path} cannot be imported from the roots {', '.join(self.roots)}: every folder and file name has to be a Python identifier"
+            )
         return name
 
     # -- single statements ---------------------------------------------------------------------------------------------
@@ -114,27 +132,45 @@ class Composer:
         """The part of an import unit that binds `names`; the source's own text where that is all of it."""
         wanted = [b for b in bindings(unit) if b.name in names]
         if len(wanted) == len(bindings(unit)):
-            return rehome_text(self.tree, self.source, unit.statement.start, unit.statement.end, self.target, self.roots, self.hints).rstrip()
+            return rehome_text(
+                self.tree, self.source, unit.statement.start, unit.statement.end, self.target, self.roots, self.hints
+            ).rstrip()
         lines = []
         for node in dict.fromkeys(b.node for b in wanted):
             aliases = [b.alias for b in wanted if b.node is node and self._used_part(b)]
-            part = ast.Import(names=aliases, **_at(node)) if isinstance(node, ast.Import) else ast.ImportFrom(module=node.module, names=aliases, level=node.level, **_at(node))
-            lines.append(rehomed(self.tree, part, self.source.path, self.target, self.roots, self.hints) or render(part, aliases))
+            part = (
+                ast.Import(names=aliases, **_at(node))
+                if isinstance(node, ast.Import)
+                else ast.ImportFrom(module=node.module, names=aliases, level=node.level, **_at(node))
+            )
+            lines.append(
+                rehomed(self.tree, part, self.source.path, self.target, self.roots, self.hints) or render(part, aliases)
+            )
         return "\n".join(lines)
 
     def _used_part(self, binding: Binding) -> bool:
         """Of `import a, a.b`, both bind `a`: `a.b` is wanted where the moved text says so, or where nothing else binds `a`."""
         if isinstance(binding.node, ast.ImportFrom) or binding.alias.asname or "." not in binding.alias.name:
             return True
-        plain = [b for u in self.layout.scope.units if u.sort == "import" for b in bindings(u) if b.name == binding.name and b.alias.name == binding.name]
+        plain = [
+            b
+            for u in self.layout.scope.units
+            if u.sort == "import"
+            for b in bindings(u)
+            if b.name == binding.name and b.alias.name == binding.name
+        ]
         return not plain or _mentions(binding.alias.name, self._moved_text())
 
     def _guarded(self, unit: Unit, names: set[str]) -> str:
         """A guarded import whole, its imports rehomed; what is bound in it by imports alone and not wanted goes."""
-        text = rehome_text(self.tree, self.source, unit.statement.start, unit.statement.end, self.target, self.roots, self.hints)
+        text = rehome_text(
+            self.tree, self.source, unit.statement.start, unit.statement.end, self.target, self.roots, self.hints
+        )
         part = Source(self.target, text.encode())
         elsewhere = [n for n in ast.walk(part.tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
-        also = {n.id for n in elsewhere} | {n.name for n in ast.walk(part.tree) if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+        also = {n.id for n in elsewhere} | {
+            n.name for n in ast.walk(part.tree) if isinstance(n, ast.FunctionDef | ast.ClassDef)
+        }
         edits = []
         for node in part.imports:
             start, end = part.span(node)
@@ -150,7 +186,9 @@ class Composer:
         for unit in self.layout.scope.units:
             for node in unit.nodes if unit.sort == "import" else ():
                 if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
-                    text = rehomed(self.tree, node, self.source.path, self.target, self.roots, self.hints) or render(node, node.names)
+                    text = rehomed(self.tree, node, self.source.path, self.target, self.roots, self.hints) or render(
+                        node, node.names
+                    )
                     found.append(Piece(unit.index, text, frozenset("*")))
         return found
 
@@ -166,7 +204,9 @@ class Composer:
     def _docstring(self) -> str:
         if self.target == self.layout.setup:
             return f'"""What {self.source.path} ran on import; everything taken out of it imports this first, so it still runs, once."""'
-        names = [n for u in self.units for n in sorted(u.binds) if u.index not in self.layout.why] or [n for u in self.units for n in sorted(u.binds)]
+        names = [n for u in self.units for n in sorted(u.binds) if u.index not in self.layout.why] or [
+            n for u in self.units for n in sorted(u.binds)
+        ]
         listed = ", ".join(names) if len(", ".join(names)) < 80 else f"{names[0]} and {len(names) - 1} more"
         return f'"""{listed}: taken out of {self.source.path}."""'
 
@@ -202,7 +242,9 @@ class Composer:
         for piece in head:
             for name in piece.binds & set(bound):
                 if bound[name].sort not in ("import", "guarded import"):
-                    raise BadInput(f"{self.target}:{bound[name].lines[0]}: {name!r} is defined there, and what comes from {self.source.path} means another {name!r}; rename one")
+                    raise BadInput(
+                        f"{self.target}:{bound[name].lines[0]}: {name!r} is defined there, and what comes from {self.source.path} means another {name!r}; rename one"
+                    )
             known = piece.text.split("#")[0].strip() in old.text if not piece.binds else piece.binds <= set(bound)
             if not known:
                 lines.append(piece.text)
@@ -210,14 +252,18 @@ class Composer:
         place = max([u.statement.end for u in units if u.sort in ("docstring", "future")], default=0)
         if futures:
             edits.append((place, place, "\n".join(["", *futures]) + "\n"))
-        last = max([u.statement.end for u in units if u.sort in ("docstring", "future", "import", "guarded import")], default=0)
+        last = max(
+            [u.statement.end for u in units if u.sort in ("docstring", "future", "import", "guarded import")], default=0
+        )
         if lines:
             edits.append((last, last, "\n".join(lines) + "\n"))
         guard = next((u for u in units if u.sort == "main guard"), None)
         end = guard.statement.lead if guard else len(old.text)
         before = "" if old.text[:end].endswith(("\n", "\r")) or not end else "\n"
         body = self._definitions().lstrip("\r\n")
-        edits.append((end, end, before + "\n\n" + body + "".join("\n" + t + "\n" for t in tail) + ("\n" if guard else "")))
+        edits.append(
+            (end, end, before + "\n\n" + body + "".join("\n" + t + "\n" for t in tail) + ("\n" if guard else ""))
+        )
         return splice(old.text, _merged(edits))
 
     def _imported_back(self, unit: Unit, arriving: set[str]) -> list[str]:
@@ -229,7 +275,9 @@ class Composer:
                 path = (
                     modules.resolve_relative(self.tree, node.module, node.level, self.target)
                     if node.level
-                    else (modules.resolve_absolute(self.tree, node.module or "", self.target, self.roots, []) or (None,))[0]
+                    else (
+                        modules.resolve_absolute(self.tree, node.module or "", self.target, self.roots, []) or (None,)
+                    )[0]
                 )
                 if path == self.source.path:
                     found.append(binding.name)
@@ -250,12 +298,18 @@ def literal_all(units: tuple[Unit, ...] | list[Unit]) -> list[str] | None:
     """The names of a literal `__all__`, None where there is none."""
     for unit in units:
         for node in unit.nodes:
-            if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets) and isinstance(node.value, ast.List | ast.Tuple):
+            if (
+                isinstance(node, ast.Assign)
+                and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets)
+                and isinstance(node.value, ast.List | ast.Tuple)
+            ):
                 return [e.value for e in node.value.elts if isinstance(e, ast.Constant) and isinstance(e.value, str)]
     return None
 
 
-def _new_module(docstring: str, futures: list[str], head: list[Piece], exported: list[str], body: str, tail: list[str]) -> str:
+def _new_module(
+    docstring: str, futures: list[str], head: list[Piece], exported: list[str], body: str, tail: list[str]
+) -> str:
     imports = "\n".join(piece.text for piece in head)
     sections = ["\n".join([docstring]), "\n".join(futures), imports, "\n".join(exported)]
     top = "\n\n".join(s for s in sections if s)
@@ -273,7 +327,13 @@ def _merged(edits: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
 
 def _dotted_part(unit: Unit, name: str, text: str) -> bool:
     """Whether `unit` says `import name.more` and the text uses `name.more`."""
-    return any(isinstance(b.node, ast.Import) and not b.alias.asname and b.alias.name.startswith(name + ".") and _mentions(b.alias.name, text) for b in bindings(unit))
+    return any(
+        isinstance(b.node, ast.Import)
+        and not b.alias.asname
+        and b.alias.name.startswith(name + ".")
+        and _mentions(b.alias.name, text)
+        for b in bindings(unit)
+    )
 
 
 def _mentions(dotted: str, text: str) -> bool:

@@ -1,7 +1,7 @@
 """One file a gate: (before, after, outcomes) → failures. A gate never edits.
 
-    @gate("parses", "Every touched file parses")
-    def parses(check: Check) -> Iterator[Failure]: ...
+@gate("parses", "Every touched file parses")
+def parses(check: Check) -> Iterator[Failure]: ...
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ class Verdict:
 GATES: dict[str, Gate] = {}
 
 
-def gate(name: str, claim: str) -> Callable[[Callable[[Check], Iterator[Failure]]], Callable[[Check], Iterator[Failure]]]:
+def gate(
+    name: str, claim: str
+) -> Callable[[Callable[[Check], Iterator[Failure]]], Callable[[Check], Iterator[Failure]]]:
     """Register a gate under the name that reports show."""
 
     def register(function: Callable[[Check], Iterator[Failure]]) -> Callable[[Check], Iterator[Failure]]:

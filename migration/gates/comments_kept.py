@@ -20,7 +20,9 @@ def comments_kept(check: Check) -> Iterator[Failure]:
     before = _places(check.before, check.touched, unread)
     after = _places(check.after, check.touched, unread)
     yield from unread.values()
-    duplicates = {s.duplicate for s in check.plan.step if isinstance(s, RemoveDuplicate) and not check.after.exists(s.duplicate)}
+    duplicates = {
+        s.duplicate for s in check.plan.step if isinstance(s, RemoveDuplicate) and not check.after.exists(s.duplicate)
+    }
     excused = _named_by_steps(check, before, after)
     for text, places in before.items():
         own = [place for place in places if place[0] not in duplicates]
@@ -33,7 +35,12 @@ def comments_kept(check: Check) -> Iterator[Failure]:
         if only:
             listed = ", ".join(f"{line}: {_short(text)!r}" for line, text in sorted(only)[:5])
             more = f" and {len(only) - 5} more" if len(only) > 5 else ""
-            yield Failure(path, min(only)[0], f"{len(only)} comment(s) stand only in this removed duplicate ({listed}{more})", fatal=False)
+            yield Failure(
+                path,
+                min(only)[0],
+                f"{len(only)} comment(s) stand only in this removed duplicate ({listed}{more})",
+                fatal=False,
+            )
 
 
 def _places(tree: Overlay, paths: Iterable[str], unread: dict[str, Failure]) -> Places:
@@ -61,7 +68,13 @@ def _named_by_steps(check: Check, before: Places, after: Places) -> Counter[str]
         if isinstance(step, DocumentArguments) and step.replace_comment is not None:
             old, new = _words(step.replace_comment.from_), _words(step.replace_comment.to)
             if new <= {_bare(text) for text in after}:
-                excused.update(text for text, places in before.items() if _bare(text) in old for path, _ in places if path == step.file)
+                excused.update(
+                    text
+                    for text, places in before.items()
+                    if _bare(text) in old
+                    for path, _ in places
+                    if path == step.file
+                )
         for finding in outcome.findings:
             # A rewritten comment is in the report with both its texts, and the new one has to be there.
             if finding.level == "change" and "#" in finding.before and "#" in finding.after:

@@ -47,11 +47,19 @@ def definitions_intact(check: Check) -> Iterator[Failure]:
         if not old and _imported(check.before, source, name):
             continue  # part of a statement that moved; an import is no definition
         if not old:
-            yield Failure(source, None, f"{name} is said to have moved from here to {target}, but the old tree does not define it here")
+            yield Failure(
+                source,
+                None,
+                f"{name} is said to have moved from here to {target}, but the old tree does not define it here",
+            )
             continue
         there = len(_defining(check.before, target, name)) if source != target else 0
         if len(new) - there != len(old):
-            yield Failure(target, None, f"{name} should be defined here {_times(len(old) + there)}, as it was in {source}, and is {_times(len(new))}")
+            yield Failure(
+                target,
+                None,
+                f"{name} should be defined here {_times(len(old) + there)}, as it was in {source}, and is {_times(len(new))}",
+            )
             continue
         for definition in left:
             yield Failure(source, definition.line, f"{name} has moved to {target} and is still defined here as well")
@@ -74,7 +82,9 @@ def _times(count: int) -> str:
 
 def _moves(check: Check) -> list[tuple[str, str, str]]:
     """(file in the old tree, file in the new tree, name), following what moved more than once."""
-    files = {s.source: s.target for s in check.plan.step if isinstance(s, MoveModule) and not check.after.exists(s.source)}
+    files = {
+        s.source: s.target for s in check.plan.step if isinstance(s, MoveModule) and not check.after.exists(s.source)
+    }
     hops = {(m.source, name): m.target for m in check.moved for name in _names(m)}
     arrived = {(m.target, name) for m in check.moved for name in _names(m)}
     found = []
@@ -85,13 +95,21 @@ def _moves(check: Check) -> list[tuple[str, str, str]]:
         while target not in seen and ((target, name) in hops or (target in files and not check.after.exists(target))):
             seen.add(target)
             target = hops.get((target, name)) or files[target]
-        origin = source if check.before.exists(source) else next((old for old, new in files.items() if new == source), source)
+        origin = (
+            source
+            if check.before.exists(source)
+            else next((old for old, new in files.items() if new == source), source)
+        )
         found.append((origin, target, name))
     return found
 
 
 def _names(moved: Moved) -> list[str]:
-    return [name for name in moved.name.split(", ") if name.isidentifier() and re.search(rf"\b{re.escape(name)}\b", moved.text)]
+    return [
+        name
+        for name in moved.name.split(", ")
+        if name.isidentifier() and re.search(rf"\b{re.escape(name)}\b", moved.text)
+    ]
 
 
 def _definitions(source: Source) -> list[Definition]:
@@ -103,7 +121,9 @@ def _definition(source: Source, index: int, statement: Statement) -> Definition:
     lead = NEWLINE.sub("\n", source.text[statement.lead : statement.start])
     text = NEWLINE.sub("\n", source.text[statement.start : statement.end]).rstrip("\n") + "\n"
     names = frozenset().union(*(bound_names(node, imports=False) for node in statement.nodes))
-    return Definition(source, index, source.line_of(statement.start), names, HEADER.sub("", lead) if index == 0 else lead, text)
+    return Definition(
+        source, index, source.line_of(statement.start), names, HEADER.sub("", lead) if index == 0 else lead, text
+    )
 
 
 def _defining(tree: Overlay, path: str, name: str) -> list[Definition]:
@@ -111,7 +131,11 @@ def _defining(tree: Overlay, path: str, name: str) -> list[Definition]:
 
 
 def _imported(tree: Overlay, path: str, name: str) -> bool:
-    return tree.exists(path) and tree.source(path).parses and any(name in bound_names(node) for node in tree.source(path).tree.body)
+    return (
+        tree.exists(path)
+        and tree.source(path).parses
+        and any(name in bound_names(node) for node in tree.source(path).tree.body)
+    )
 
 
 # one definition, before and after
@@ -126,7 +150,11 @@ def _compared(check: Check, before: Definition, after: Definition) -> Iterator[F
         given = [_part(d.text, part) for d in _defining(check.before, path, part.partition(".")[0])]
         mine = _part(new, part)
         if mine is None or mine not in given:
-            yield Failure(after.source.path, after.line, f"{part} should be, letter for letter, the one of {path}, from which a step took it over")
+            yield Failure(
+                after.source.path,
+                after.line,
+                f"{part} should be, letter for letter, the one of {path}, from which a step took it over",
+            )
         old, new = _without(old, part), _without(new, part)
     if (old_lead, old) == (new_lead, new):
         return
@@ -134,9 +162,15 @@ def _compared(check: Check, before: Definition, after: Definition) -> Iterator[F
     masked = f"{old_lead}\n{_imports_masked(old)}", f"{new_lead}\n{_imports_masked(new)}"
     if _unexplained(check, *masked, changed=[]) is None:  # comments and imports apart, it is the same code
         if _dump(old) != _dump(new):
-            yield Failure(after.source.path, after.line, f"{name} reads alike but does not parse to the tree it was at {was}")
-    elif _unexplained(check, *masked, _changes(check)) and (wrong := _unexplained(check, f"{old_lead}\n{old}", f"{new_lead}\n{new}", _changes(check))):
-        yield Failure(after.source.path, after.line, f"{name} is not the text it was at {was}; the first difference: {wrong}")
+            yield Failure(
+                after.source.path, after.line, f"{name} reads alike but does not parse to the tree it was at {was}"
+            )
+    elif _unexplained(check, *masked, _changes(check)) and (
+        wrong := _unexplained(check, f"{old_lead}\n{old}", f"{new_lead}\n{new}", _changes(check))
+    ):
+        yield Failure(
+            after.source.path, after.line, f"{name} is not the text it was at {was}; the first difference: {wrong}"
+        )
 
 
 def _footer(tree: Overlay, path: str) -> str:
@@ -149,14 +183,24 @@ def _footer(tree: Overlay, path: str) -> str:
 
 def _unexplained(check: Check, old: str, new: str, changed: list[tuple[str, str]]) -> str | None:
     """The first difference that neither `removed_comments` nor a line in `changed` accounts for, in words."""
-    removed = Counter(line.strip() for o in check.outcomes.values() for block in o.removed_comments for line in block.splitlines())
+    removed = Counter(
+        line.strip() for o in check.outcomes.values() for block in o.removed_comments for line in block.splitlines()
+    )
     old_lines, new_lines = old.splitlines(), new.splitlines()
     for tag, i, j, k, m in difflib.SequenceMatcher(None, old_lines, new_lines, autojunk=False).get_opcodes():
         gone, come = [s.strip() for s in old_lines[i:j]], [s.strip() for s in new_lines[k:m]]
         if tag == "equal" or _accounted(gone, come, removed, changed):
             continue
         was, now = next(filter(None, gone), ""), next(filter(None, come), "")
-        return f"{was!r} has become {now!r}" if was and now else f"{was!r} is gone" if was else f"{now!r} is new" if now else "blank lines"
+        return (
+            f"{was!r} has become {now!r}"
+            if was and now
+            else f"{was!r} is gone"
+            if was
+            else f"{now!r} is new"
+            if now
+            else "blank lines"
+        )
     return None
 
 
@@ -166,12 +210,19 @@ def _accounted(gone: list[str], come: list[str], removed: Counter[str], changed:
     if gone and not come and all(line.startswith("#") and removed[line] > 0 for line in gone):
         removed.subtract(gone)
         return True
-    return bool(gone and come) and any(all(g in before for g in gone) and all(c in after for c in come) for before, after in changed)
+    return bool(gone and come) and any(
+        all(g in before for g in gone) and all(c in after for c in come) for before, after in changed
+    )
 
 
 def _changes(check: Check) -> list[tuple[str, str]]:
     """What steps report of lines that they rewrote."""
-    return [(f.before, f.after) for o in check.outcomes.values() for f in o.findings if f.level == "change" and f.before and f.after]
+    return [
+        (f.before, f.after)
+        for o in check.outcomes.values()
+        for f in o.findings
+        if f.level == "change" and f.before and f.after
+    ]
 
 
 def _dump(text: str) -> str:
@@ -200,7 +251,9 @@ def _adopted(check: Check, names: frozenset[str]) -> Iterator[tuple[str, str]]:
         if isinstance(step, RemoveDuplicate) and step.id in check.outcomes:
             said = [f.message for f in check.outcomes[step.id].findings if f.level == "behaviour"]
             for part in step.adopt:
-                if part.partition(".")[0] in names and any(re.search(rf"(?<![\w.]){re.escape(part)}(?!\w)", message) for message in said):
+                if part.partition(".")[0] in names and any(
+                    re.search(rf"(?<![\w.]){re.escape(part)}(?!\w)", message) for message in said
+                ):
                     yield step.duplicate, part
 
 
@@ -209,7 +262,14 @@ def _span(text: str, part: str) -> tuple[int, int] | None:
     source = Source("", text.encode())
     body, found = source.tree.body, None
     for name in part.split("."):
-        found = next((n for n in body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and n.name == name), None)
+        found = next(
+            (
+                n
+                for n in body
+                if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and n.name == name
+            ),
+            None,
+        )
         if found is None:
             return None
         body = found.body
@@ -239,7 +299,11 @@ def _order(target: str, moved: list[tuple[Definition, Definition]]) -> Iterator[
     for (first_old, first), (second_old, second) in itertools.pairwise(ordered):
         if first.index > second.index:
             names = [", ".join(sorted(d.names)) for d in (second_old, first_old)]
-            yield Failure(target, second.line, f"{names[0]} stands before {names[1]}; in {first_old.source.path} it was the other way round")
+            yield Failure(
+                target,
+                second.line,
+                f"{names[0]} stands before {names[1]}; in {first_old.source.path} it was the other way round",
+            )
 
 
 def _banners(check: Check, source: str, moved: list[tuple[Definition, Definition]]) -> Iterator[Failure]:

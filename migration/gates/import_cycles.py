@@ -22,7 +22,9 @@ def import_cycles(check: Check) -> Iterator[Failure]:
     if not new:
         return
     origins = _origins(check)
-    was_there = {p for p in (*check.touched_python, *(o for of in origins.values() for o in of)) if check.before.exists(p)}
+    was_there = {
+        p for p in (*check.touched_python, *(o for of in origins.values() for o in of)) if check.before.exists(p)
+    }
     old = components(eager_imports(check.before, was_there, roots))
     for component in new:
         came_from = {origin for path in component for origin in origins.get(path, {path})}
@@ -30,16 +32,33 @@ def import_cycles(check: Check) -> Iterator[Failure]:
             continue
         way = _cycle(after, component)
         line = after[way[0]][way[1]]
-        if all(line > _last_definition(check.after, path) for path in component for other, line in after[path].items() if other in component):
-            yield Failure(way[0], line, f"{' → '.join(way)}: each imports the other below its own definitions, so either can come first", fatal=False)
+        if all(
+            line > _last_definition(check.after, path)
+            for path in component
+            for other, line in after[path].items()
+            if other in component
+        ):
+            yield Failure(
+                way[0],
+                line,
+                f"{' → '.join(way)}: each imports the other below its own definitions, so either can come first",
+                fatal=False,
+            )
             continue
-        yield Failure(way[0], line, f"new import cycle: {' → '.join(way)}; import it inside the function that needs it, or move what both need to a third module")
+        yield Failure(
+            way[0],
+            line,
+            f"new import cycle: {' → '.join(way)}; import it inside the function that needs it, or move what both need to a third module",
+        )
 
 
 def _last_definition(tree: Overlay, path: str) -> int:
     """The last line of the last function or class of a file."""
     body = tree.source(path).tree.body
-    return max((n.end_lineno or 0 for n in body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)), default=len(body) and 1 << 30)
+    return max(
+        (n.end_lineno or 0 for n in body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)),
+        default=len(body) and 1 << 30,
+    )
 
 
 def _origins(check: Check) -> dict[str, set[str]]:

@@ -42,5 +42,9 @@ def _line(result: DoorResult, path: str) -> int | None:
 def _sentence(door: Door, before: DoorResult | None, after: DoorResult) -> str:
     how = f"run as a script from {door.entries[0]}/" if door.kind == "script" else f"imported first, as {door.name!r}"
     then = "" if before is None else "; it worked before" if before.ok else f"; it failed before too, with {before.why}"
-    doubt = "; this may be the fault of a stand-in for a package, try it where everything is installed" if after.limitation else ""
+    doubt = (
+        "; this may be the fault of a stand-in for a package, try it where everything is installed"
+        if after.limitation
+        else ""
+    )
     return f"{how}: {after.why}{then}{doubt}"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from migration.gates import Check, Failure, gate
 from migration.probe import Door, DoorResult
 from migration.probe.doors import doors_to_statement
-from migration.probe.importers import DottedName, Import, dotted_names, importers, imported_files, top_level
+from migration.probe.importers import DottedName, Import, dotted_names, imported_files, importers, top_level
 from migration.probe.session import Session, Side, asks, session
 
 Way = tuple[str, str]
@@ -63,7 +63,11 @@ def _judge(old: Import, new: Import, before: dict[Way, DoorResult], after: dict[
     """What worked before works now, way by way; in a new home, the ways in are new, so the first of them has to work."""
     stayed = old.source.path == new.source.path
     worked = any(result.ok for result in before.values())
-    failing = [result for way, result in after.items() if not result.ok and (before[way].ok if stayed and way in before else worked and not stayed)]
+    failing = [
+        result
+        for way, result in after.items()
+        if not result.ok and (before[way].ok if stayed and way in before else worked and not stayed)
+    ]
     if not stayed:
         failing = failing[:1] if after and not next(iter(after.values())).ok else []
     path, line = new.source.path, new.node.lineno
@@ -71,7 +75,9 @@ def _judge(old: Import, new: Import, before: dict[Way, DoorResult], after: dict[
         was = "" if stayed and old.text == new.text else f", as `{old.text}` in {old.source.path}:{old.node.lineno}"
         yield Failure(path, line, f"`{new.text}` worked before{was}, and does not now: {failing[0].why}")
     elif not worked and after and not any(result.ok for result in after.values()):
-        yield Failure(path, line, f"`{new.text}` did not resolve before either: {next(iter(after.values())).why}", fatal=False)
+        yield Failure(
+            path, line, f"`{new.text}` did not resolve before either: {next(iter(after.values())).why}", fatal=False
+        )
 
 
 def _dotted_door(name: DottedName) -> Door:
@@ -85,4 +91,9 @@ def _judge_dotted(asked: Session, name: DottedName) -> Iterator[Failure]:
     if after.ok or (name.was_there and not asked.result("before", _dotted_door(name)).ok):
         return
     told = "resolved before and does not now" if name.was_there else "was put there and does not resolve"
-    yield Failure(name.path, name.line, f"the dotted name {name.text!r} {told}: {after.why}", fatal=name.was_there or not after.limitation)
+    yield Failure(
+        name.path,
+        name.line,
+        f"the dotted name {name.text!r} {told}: {after.why}",
+        fatal=name.was_there or not after.limitation,
+    )

@@ -96,7 +96,9 @@ def _reported(source: Source) -> Iterator[messages.Message]:
         first, last = spans.get(message.lineno, (message.lineno, message.lineno))
         if any(_silences(line, code) for line in lines[first - 1 : last]):
             continue
-        if isinstance(message, messages.UnusedImport) and (source.path.endswith("__init__.py") or _reexports(source.tree, message)):
+        if isinstance(message, messages.UnusedImport) and (
+            source.path.endswith("__init__.py") or _reexports(source.tree, message)
+        ):
             continue
         yield message
 
@@ -113,5 +115,10 @@ def _silences(line: str, code: str) -> bool:
 
 def _reexports(tree: ast.Module, message: messages.Message) -> bool:
     """`X as X`, by which a module says that it hands X on."""
-    aliases = [a for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom) and n.lineno == message.lineno for a in n.names]
+    aliases = [
+        a
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Import | ast.ImportFrom) and n.lineno == message.lineno
+        for a in n.names
+    ]
     return any(a.asname == a.name and str(message.message_args[0]).rpartition(".")[2] == a.name for a in aliases)

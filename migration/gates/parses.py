@@ -29,7 +29,11 @@ def parses(check: Check) -> Iterator[Failure]:
         if check.before.exists(path) and _broken(check.before, path):
             sentence = f"did not parse before the migration either ({why}), so no edit to it can be checked; repair it first, or leave it out"
         else:
-            sentence = f"parsed before and does not afterwards ({why})" if check.before.exists(path) else f"is new and does not parse ({why})"
+            sentence = (
+                f"parsed before and does not afterwards ({why})"
+                if check.before.exists(path)
+                else f"is new and does not parse ({why})"
+            )
         yield Failure(path, line, sentence)
 
 
@@ -38,7 +42,9 @@ def _problem(check: Check, path: str) -> Problem | None:
     if not path.endswith(SHELL):
         return _broken(check.after, path)
     errors = list(_shell_errors(shell_tree(check.after.read(path)).root_node))
-    allowed = len(list(_shell_errors(shell_tree(check.before.read(path)).root_node))) if check.before.exists(path) else 0
+    allowed = (
+        len(list(_shell_errors(shell_tree(check.before.read(path)).root_node))) if check.before.exists(path) else 0
+    )
     return (errors[allowed], "bash does not understand it from here") if len(errors) > allowed else None
 
 

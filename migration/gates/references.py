@@ -63,7 +63,9 @@ class Trees:
 
 @gate("references", "No reference to a path or module that is gone")
 def references(check: Check) -> Iterator[Failure]:
-    gone = frozenset(p for p in check.touched if check.before.exists(p) and not check.after.exists(p) and not is_record(p))
+    gone = frozenset(
+        p for p in check.touched if check.before.exists(p) and not check.after.exists(p) and not is_record(p)
+    )
     if not gone:
         return
     there = Overlay(check.after, {path: check.before.read(path) for path in gone})
@@ -104,7 +106,11 @@ def _pieces(tree: Overlay, path: str) -> list[Source]:
     if path.endswith(".py"):
         return [tree.source(path)]
     try:
-        return [Source(path, python_text(cell).encode()) for cell in cells(tree.read(path))] if path.endswith(".ipynb") else []
+        return (
+            [Source(path, python_text(cell).encode()) for cell in cells(tree.read(path))]
+            if path.endswith(".ipynb")
+            else []
+        )
     except BadInput:
         return []
 
@@ -116,19 +122,42 @@ def _imports(trees: Trees, source: Source, nodes: list[ast.AST]) -> Iterator[tup
     hints = modules.path_hints(source)
     guarded = {n for t in nodes if isinstance(t, ast.Try) and t.handlers for s in t.body for n in ast.walk(s)}
     for node in (n for n in nodes if isinstance(n, ast.Import | ast.ImportFrom)):
-        package = _resolve(trees.after, node.module or "", node.level, source.path, trees.roots, hints) if isinstance(node, ast.ImportFrom) else None
+        package = (
+            _resolve(trees.after, node.module or "", node.level, source.path, trees.roots, hints)
+            if isinstance(node, ast.ImportFrom)
+            else None
+        )
         handed_on = trees.names(package) if package else frozenset()
         for spelling, level in _modules_of(node):
             old = _resolve(trees.there, spelling, level, source.path, trees.roots, hints)
-            if old not in trees.gone or old is None or _resolve(trees.after, spelling, level, source.path, trees.roots, hints) is not None:
+            if (
+                old not in trees.gone
+                or old is None
+                or _resolve(trees.after, spelling, level, source.path, trees.roots, hints) is not None
+            ):
                 continue
             if spelling.rpartition(".")[2] in handed_on:
                 continue
             dots = "." * level + spelling
             if node in guarded:
-                yield old, Failure(source.path, node.lineno, f"imports {dots}, which was {old} and is gone; a fallback stands below it", fatal=False)
+                yield (
+                    old,
+                    Failure(
+                        source.path,
+                        node.lineno,
+                        f"imports {dots}, which was {old} and is gone; a fallback stands below it",
+                        fatal=False,
+                    ),
+                )
             else:
-                yield old, Failure(source.path, node.lineno, f"imports {dots}, which was {old} and is gone; import it from its new home")
+                yield (
+                    old,
+                    Failure(
+                        source.path,
+                        node.lineno,
+                        f"imports {dots}, which was {old} and is gone; import it from its new home",
+                    ),
+                )
             break
 
 
@@ -152,7 +181,12 @@ def _strings(trees: Trees, source: Source, nodes: list[ast.AST]) -> Iterator[tup
     """Strings that are a dotted name."""
     folders = [*trees.roots, modules.folder_of(source.path)]
     for node in nodes:
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and DOTTED.fullmatch(node.value) and (old := trees.missing(node.value, folders)):
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and DOTTED.fullmatch(node.value)
+            and (old := trees.missing(node.value, folders))
+        ):
             yield old, Failure(source.path, node.lineno, f"names {node.value!r}, which was in {old} and is gone")
 
 
@@ -173,7 +207,11 @@ def _module_runs(trees: Trees, path: str, raw: bytes) -> Iterator[tuple[str, Fai
         for found in RUN_MODULE.finditer(line):
             dotted = found.group(1)
             old = next(filter(None, (modules.find_module(trees.there, dotted, f) for f in trees.roots)), None)
-            if old in trees.gone and old is not None and not any(modules.find_module(trees.after, dotted, f) for f in trees.roots):
+            if (
+                old in trees.gone
+                and old is not None
+                and not any(modules.find_module(trees.after, dotted, f) for f in trees.roots)
+            ):
                 fatal = runs and "#" not in line[: found.start()]
                 yield old, Failure(path, number, f"runs {found.group()!r}, which was {old} and is gone", fatal)
 
@@ -194,14 +232,24 @@ def _paths(trees: Trees, path: str, raw: bytes) -> Iterator[tuple[str, Failure]]
             if old and role in CALLS and not path.endswith(PROSE) and not token.startswith(ELSEWHERE):
                 yield old, Failure(path, number, f"calls {token!r}, which is gone")
             elif old:
-                yield old, Failure(path, number, f"still speaks of {token!r} ({role.replace('-', ' ')}), which is gone", fatal=False)
+                yield (
+                    old,
+                    Failure(
+                        path,
+                        number,
+                        f"still speaks of {token!r} ({role.replace('-', ' ')}), which is gone",
+                        fatal=False,
+                    ),
+                )
 
 
 def _tokens(trees: Trees, text: str) -> Iterator[str]:
     """Every path in a text that ends in the name of a gone file."""
     for name in sorted({old.rpartition("/")[2] for old in trees.gone} - {"__init__.py"}):
         if name in text:
-            yield from (m.group() for m in re.finditer(rf"(?<![\w.-])(?:[\w.~$@{{}}-]*/)*{re.escape(name)}(?![\w-]|\.\w)", text))
+            yield from (
+                m.group() for m in re.finditer(rf"(?<![\w.-])(?:[\w.~$@{{}}-]*/)*{re.escape(name)}(?![\w-]|\.\w)", text)
+            )
 
 
 def _lines_with(text: str, token: str) -> Iterator[int]:
@@ -224,7 +272,11 @@ def _leads_to(trees: Trees, token: str, path: str, working: str | None) -> str |
     if working is None and "/" not in token:
         return None
     own, working = modules.folder_of(path), working or ""
-    bases = [modules.join(own, working[1:].lstrip("/"))] if working.startswith("@") else [modules.join(".", working), modules.join(own, working)]
+    bases = (
+        [modules.join(own, working[1:].lstrip("/"))]
+        if working.startswith("@")
+        else [modules.join(".", working), modules.join(own, working)]
+    )
     candidates = [modules.join(base, token) for base in bases]
     if any(trees.after.exists(c) for c in candidates):
         return None

@@ -62,13 +62,25 @@ class DoorResult:
         return f"{self.error}: {self.message}" + (f" ({' → '.join(steps)})" if steps else "")
 
 
-def probe(tree: Overlay, doors: Sequence[Door], *, lost: Iterable[str] = (), external: Iterable[str] = (), timeout: float = TIMEOUT) -> list[DoorResult]:
+def probe(
+    tree: Overlay,
+    doors: Sequence[Door],
+    *,
+    lost: Iterable[str] = (),
+    external: Iterable[str] = (),
+    timeout: float = TIMEOUT,
+) -> list[DoorResult]:
     """Go through `doors`, each in a process of its own. See `probe_states`."""
     return probe_states([tree], [(0, door) for door in doors], lost=lost, external=external, timeout=timeout)
 
 
 def probe_states(
-    states: Sequence[Overlay], doors: Sequence[tuple[int, Door]], *, lost: Iterable[str] = (), external: Iterable[str] = (), timeout: float = TIMEOUT
+    states: Sequence[Overlay],
+    doors: Sequence[tuple[int, Door]],
+    *,
+    lost: Iterable[str] = (),
+    external: Iterable[str] = (),
+    timeout: float = TIMEOUT,
 ) -> list[DoorResult]:
     """Go through `doors`, each into one of the `states` of the same repository, all served by one fresh interpreter.
 
@@ -110,12 +122,19 @@ def _ask(request: dict[str, Any], count: int, timeout: float) -> list[dict[str, 
     """The child's answers; a door that it did not come to, because it was ended, is answered for it."""
     command = [sys.executable, "-I", "-S", "-B", str(CHILD)]
     try:
-        done = subprocess.run(command, input=json.dumps(request).encode(), capture_output=True, timeout=10 + count * timeout, check=False)
+        done = subprocess.run(
+            command, input=json.dumps(request).encode(), capture_output=True, timeout=10 + count * timeout, check=False
+        )
         output, complaint = done.stdout, done.stderr.decode(errors="replace").strip()
     except subprocess.TimeoutExpired as expired:
         output, complaint = expired.stdout or b"", "did not finish"
     answers = [json.loads(line) for line in output.splitlines() if line.endswith(b"}")]
-    missing = {"ok": False, "error": "RuntimeError", "message": f"no answer from the fresh process: {complaint[-500:]}", "limitation": True}
+    missing = {
+        "ok": False,
+        "error": "RuntimeError",
+        "message": f"no answer from the fresh process: {complaint[-500:]}",
+        "limitation": True,
+    }
     return [*answers, *[missing] * (count - len(answers))]
 
 

@@ -16,6 +16,8 @@ if __name__ == "__main__":
         sys.modules[_name] = types.ModuleType(_name)
         sys.modules[_name].__path__ = [_folder]
 
+# Loaded once, before the forks, because most trees ask for them.
+import argparse  # noqa: F401
 import base64
 import importlib
 import json
@@ -26,9 +28,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
-
-# Loaded once, before the forks, because most trees ask for them.
-import argparse, collections, contextlib, dataclasses, functools, math, pathlib, typing, warnings  # noqa: E401, F401, I001
 
 from migration.probe import sandbox, standins
 from migration.probe.finder import Compiled, Files, Seen, TreeFinder, install
@@ -51,7 +50,11 @@ def go_through(door: dict[str, Any], files: Files, lost: frozenset[str], externa
         result["names"] = sorted(dir(_module(door, files, seen)))
     except BaseException as error:  # whatever user code raises, SystemExit and KeyboardInterrupt included, is a result
         result |= _failure(error, files, seen, tried)
-    return result | {"loaded": seen.loaded, "standins": seen.standins, "ran": [[*place, count] for place, count in seen.ran.items()]}
+    return result | {
+        "loaded": seen.loaded,
+        "standins": seen.standins,
+        "ran": [[*place, count] for place, count in seen.ran.items()],
+    }
 
 
 def _module(door: dict[str, Any], files: Files, seen: Seen) -> types.ModuleType:
@@ -86,7 +89,9 @@ def _failure(error: BaseException, files: Files, seen: Seen, tried: list[str]) -
         trace = trace.tb_next
     if isinstance(error, SyntaxError) and error.filename and (path := files.relative(error.filename)) is not None:
         chain.append((path, error.lineno or 1))
-    vague = bool(seen.standins) and (isinstance(error, VAGUE) or (isinstance(error, NameError) and bool(standins.STAR_IMPORTS)))
+    vague = bool(seen.standins) and (
+        isinstance(error, VAGUE) or (isinstance(error, NameError) and bool(standins.STAR_IMPORTS))
+    )
     limitation = in_standin or isinstance(error, sandbox.Refused) or bool(tried) or vague
     return {"ok": False, "error": type(error).__name__, "message": str(error), "chain": chain, "limitation": limitation}
 
@@ -128,7 +133,10 @@ def forked(work: Callable[[], dict[str, Any]], compiled: Compiled, timeout: floa
 def main() -> None:
     request = json.load(sys.stdin)
     compiled: Compiled = {}
-    states = [Files(request["root"], s["paths"], {p: base64.b64decode(c) for p, c in s["changed"].items()}, compiled) for s in request["states"]]
+    states = [
+        Files(request["root"], s["paths"], {p: base64.b64decode(c) for p, c in s["changed"].items()}, compiled)
+        for s in request["states"]
+    ]
     lost, external = frozenset(request["lost"]), frozenset(request["external"])
     out = os.fdopen(os.dup(1), "w")
     for state, door in request["doors"]:

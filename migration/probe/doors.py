@@ -15,7 +15,12 @@ from migration.tree import Overlay
 
 def touched_modules(check: Check) -> list[str]:
     """Touched files that are there to be imported: new ones, sources and targets of moves, packages. Importers are not run."""
-    named = {p for step in check.plan.step if isinstance(step, ExtractSymbols | MoveModule) for p in (step.source, step.target)}
+    named = {
+        p
+        for step in check.plan.step
+        if isinstance(step, ExtractSymbols | MoveModule)
+        for p in (step.source, step.target)
+    }
     return [
         p
         for p in check.touched_python
@@ -38,11 +43,15 @@ def doors_into(tree: Overlay, path: str, roots: list[str]) -> Iterator[Door]:
 
 def is_script(source: Source) -> bool:
     """Whether the file is written to be run by path: a `#!` line, or a main guard."""
-    return source.text.startswith("#!") or any(isinstance(n, ast.If) and _asks_for_main(n.test) for n in source.tree.body)
+    return source.text.startswith("#!") or any(
+        isinstance(n, ast.If) and _asks_for_main(n.test) for n in source.tree.body
+    )
 
 
 def _asks_for_main(test: ast.expr) -> bool:
-    words = {n.id if isinstance(n, ast.Name) else n.value for n in ast.walk(test) if isinstance(n, ast.Name | ast.Constant)}
+    words = {
+        n.id if isinstance(n, ast.Name) else n.value for n in ast.walk(test) if isinstance(n, ast.Name | ast.Constant)
+    }
     return {"__name__", "__main__"} <= words
 
 
@@ -52,7 +61,9 @@ def doors_to_statement(source: Source, node: ast.stmt, roots: list[str], extra: 
     """
     path, name = source.path, modules.dotted_name(source.path, roots)
     folder = modules.folder_of(path)
-    code = "\n".join(ast.unparse(n) for n in [*path_statements(source.tree, node), node]) + ("\n" + extra if extra else "")
+    code = "\n".join(ast.unparse(n) for n in [*path_statements(source.tree, node), node]) + (
+        "\n" + extra if extra else ""
+    )
     if name:
         package = name if path.endswith("/__init__.py") else name.rpartition(".")[0]
         yield Door("statements", name, path, tuple(roots), code, package)
@@ -72,7 +83,9 @@ def path_statements(tree: ast.Module, target: ast.stmt | None) -> list[ast.stmt]
     """
     blocks = list(_way_to(tree, target))
     around = {owner for owner, _, _ in blocks}
-    helpers = {n.name for n in tree.body if isinstance(n, ast.FunctionDef) and n not in around and _touches_path(n, set())}
+    helpers = {
+        n.name for n in tree.body if isinstance(n, ast.FunctionDef) and n not in around and _touches_path(n, set())
+    }
     in_function = any(isinstance(owner, ast.FunctionDef | ast.AsyncFunctionDef) for owner, _, _ in blocks)
     chosen: list[ast.stmt] = []
     earlier: list[ast.stmt] = []
@@ -80,7 +93,9 @@ def path_statements(tree: ast.Module, target: ast.stmt | None) -> list[ast.stmt]
         visible = block if index is None or (in_function and depth == 0) else block[:index]
         holder = None if index is None else block[index]
         earlier += [n for n in visible if n is not holder]
-        chosen += [n for n in visible if n is not holder and not isinstance(n, _DEFINITIONS) and _touches_path(n, helpers)]
+        chosen += [
+            n for n in visible if n is not holder and not isinstance(n, _DEFINITIONS) and _touches_path(n, helpers)
+        ]
     needed = {n.id for c in chosen for n in ast.walk(c) if isinstance(n, ast.Name)}
     kept = set(chosen)
     for node in reversed(earlier):

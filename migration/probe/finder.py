@@ -15,7 +15,7 @@ import sys
 import types
 from collections.abc import Iterable, Iterator
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
-from typing import Any
+from typing import Any, cast
 
 from migration.probe.standins import StandInModule
 
@@ -75,7 +75,9 @@ def _without_main(node: ast.stmt) -> ast.stmt:
     if not isinstance(node, ast.If | ast.Expr):
         return node
     asked = node.test if isinstance(node, ast.If) else node.value
-    words = {n.id if isinstance(n, ast.Name) else n.value for n in ast.walk(asked) if isinstance(n, ast.Name | ast.Constant)}
+    words = {
+        n.id if isinstance(n, ast.Name) else n.value for n in ast.walk(asked) if isinstance(n, ast.Name | ast.Constant)
+    }
     return ast.copy_location(ast.Pass(), node) if {"__name__", "__main__"} <= words else node
 
 
@@ -84,7 +86,9 @@ def _marked(body: list[ast.stmt], path: str) -> Iterator[ast.stmt]:
     for index, node in enumerate(body):
         docstring = index == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         if not docstring and not (isinstance(node, ast.ImportFrom) and node.module == "__future__"):
-            place = ast.Constant((path, node.lineno, node.col_offset))
+            place = ast.Constant(
+                cast(Any, (path, node.lineno, node.col_offset))
+            )  # compiled as it is, whatever the stubs say
             yield ast.copy_location(ast.Expr(ast.Call(ast.Name(MARK, ast.Load()), [place], [])), node)
         if isinstance(node, ast.If | ast.Try | ast.TryStar | ast.With | ast.Match):
             for owner in [node, *getattr(node, "handlers", []), *getattr(node, "cases", [])]:
@@ -134,7 +138,9 @@ class _Folder:
             if path in self._files.paths:
                 loader = _Loader(name, path, self._files, self._seen)
                 inside = [self._files.full(stem)] if package else None
-                return importlib.util.spec_from_file_location(name, self._files.full(path), loader=loader, submodule_search_locations=inside)
+                return importlib.util.spec_from_file_location(
+                    name, self._files.full(path), loader=loader, submodule_search_locations=inside
+                )
         if stem in self._files.folders:
             portion = ModuleSpec(name, None, is_package=True)
             portion.submodule_search_locations = [self._files.full(stem)]
@@ -180,7 +186,7 @@ class TreeFinder:
             above = sys.modules.get(name.rpartition(".")[0])
             return self._standin(name) if isinstance(above, StandInModule) else PathFinder.find_spec(name, path, target)
         found = PathFinder.find_spec(name, path, target)
-        if found is not None and (found.loader is not None and found.origin is not None or name not in self.external):
+        if found is not None and ((found.loader is not None and found.origin is not None) or name not in self.external):
             return found
         return None if name in self.lost or name in sys.stdlib_module_names else self._standin(name)
 
@@ -203,7 +209,7 @@ def install(finder: TreeFinder, entries: list[str]) -> None:
         relative = finder.files.relative(full)
         return _Folder(relative if relative in finder.files.folders else None, finder.files, finder.seen)
 
-    sys.path_hooks.insert(0, hook)  # type: ignore[arg-type]
+    sys.path_hooks.insert(0, hook)
     sys.path_importer_cache.clear()
     sys.path[:] = [*entries, *library]
     sys.meta_path[:] = [f for f in sys.meta_path if f is not PathFinder] + [finder]

@@ -40,11 +40,17 @@ class Import:
     def uses(self, of: frozenset[str]) -> str:
         """Expressions `bound.name`, one a line, for the names in `of` that the file takes out of a module it imported here."""
         bound = {a.asname or a.name for a in self.node.names}
-        found = {ast.unparse(n) for n in ast.walk(self.source.tree) if isinstance(n, ast.Attribute) and n.attr in of and ast.unparse(n.value) in bound}
+        found = {
+            ast.unparse(n)
+            for n in ast.walk(self.source.tree)
+            if isinstance(n, ast.Attribute) and n.attr in of and ast.unparse(n.value) in bound
+        }
         return "\n".join(sorted(found))
 
 
-def imported_files(tree: Overlay, node: ast.Import | ast.ImportFrom, path: str, roots: list[str], hints: list[str]) -> Iterator[str]:
+def imported_files(
+    tree: Overlay, node: ast.Import | ast.ImportFrom, path: str, roots: list[str], hints: list[str]
+) -> Iterator[str]:
     """The tree's files that a statement in `path` asks for: modules, and packages only where a name of their own is wanted."""
     if isinstance(node, ast.Import):
         for alias in node.names:
@@ -54,9 +60,13 @@ def imported_files(tree: Overlay, node: ast.Import | ast.ImportFrom, path: str, 
     for alias in node.names:
         dotted = ".".join(filter(None, [node.module, alias.name]))
         if node.level:
-            target = modules.resolve_relative(tree, dotted, node.level, path) or modules.resolve_relative(tree, node.module, node.level, path)
+            target = modules.resolve_relative(tree, dotted, node.level, path) or modules.resolve_relative(
+                tree, node.module, node.level, path
+            )
         else:
-            found = modules.resolve_absolute(tree, dotted, path, roots, hints) or modules.resolve_absolute(tree, node.module or "", path, roots, hints)
+            found = modules.resolve_absolute(tree, dotted, path, roots, hints) or modules.resolve_absolute(
+                tree, node.module or "", path, roots, hints
+            )
             target = found[0] if found else None
         if target is not None:
             yield target
@@ -109,7 +119,7 @@ def _importers(check: Check) -> Iterator[tuple[Import, list[Import]]]:
         own: list[Import] | None = None
         for old in imports_of(source):
             files = set(imported_files(check.before, old.node, path, roots, hints))
-            if not files or not (files & targets or path in targets and old.scope):
+            if not files or not (files & targets or (path in targets and old.scope)):
                 continue
             if own is None:
                 own = _now(check, path)
@@ -183,7 +193,11 @@ def dotted_names(check: Check) -> Iterator[DottedName]:
             folders = _spelt(text, spellings)
             if text in tokens and folders:
                 yield DottedName(path, line, text, folders, True)
-            elif text not in tokens and changed and any(modules.find_module(check.after, part, r) for r in roots for part in _prefixes(text)):
+            elif (
+                text not in tokens
+                and changed
+                and any(modules.find_module(check.after, part, r) for r in roots for part in _prefixes(text))
+            ):
                 yield DottedName(path, line, text, roots, False)
 
 

@@ -14,9 +14,47 @@ from typing import Any
 
 from migration.probe.standins import own_metaclasses_win
 
-REFUSED = ("socket.", "subprocess.", "shutil.", "ctypes.", "pty.", "ftplib.", "smtplib.", "http.client.", "urllib.", "sqlite3.", "winreg.", "msvcrt.", "_winapi.")
+REFUSED = (
+    "socket.",
+    "subprocess.",
+    "shutil.",
+    "ctypes.",
+    "pty.",
+    "ftplib.",
+    "smtplib.",
+    "http.client.",
+    "urllib.",
+    "sqlite3.",
+    "winreg.",
+    "msvcrt.",
+    "_winapi.",
+)
 REFUSED_OS = frozenset(
-    "remove rename rmdir mkdir link symlink truncate chmod chown chflags utime lockf setxattr removexattr kill killpg system exec posix_spawn spawn fork forkpty startfile".split()
+    [
+        "remove",
+        "rename",
+        "rmdir",
+        "mkdir",
+        "link",
+        "symlink",
+        "truncate",
+        "chmod",
+        "chown",
+        "chflags",
+        "utime",
+        "lockf",
+        "setxattr",
+        "removexattr",
+        "kill",
+        "killpg",
+        "system",
+        "exec",
+        "posix_spawn",
+        "spawn",
+        "fork",
+        "forkpty",
+        "startfile",
+    ]
 )
 HARMLESS = frozenset({"socket.gethostname", "sqlite3.enable_load_extension"})
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -48,11 +86,17 @@ def seal() -> list[str]:
 def _changes_something(event: str, arguments: tuple[Any, ...]) -> bool:
     if event == "open":
         path, mode, flags = arguments
-        writes = bool(isinstance(flags, int) and flags & WRITES) or (isinstance(mode, str) and any(c in mode for c in "wax+"))
+        writes = bool(isinstance(flags, int) and flags & WRITES) or (
+            isinstance(mode, str) and any(c in mode for c in "wax+")
+        )
         return writes and path != os.devnull
     if event in HARMLESS:
         return False
-    return event.startswith(REFUSED) or (event.startswith("os.") and event[3:] in REFUSED_OS) or event == "signal.pthread_kill"
+    return (
+        event.startswith(REFUSED)
+        or (event.startswith("os.") and event[3:] in REFUSED_OS)
+        or event == "signal.pthread_kill"
+    )
 
 
 def _pretend() -> None:

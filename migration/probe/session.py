@@ -73,7 +73,9 @@ def imported_names(tree: Overlay, path: str) -> set[str]:
     """Top-level names that the text of a file imports absolutely, found without parsing it."""
     found: set[str] = set()
     for module, listed in IMPORT.findall(tree.read(path)):
-        names = [module] if module else [part.split()[0].partition(b".")[0] for part in listed.split(b",") if part.split()]
+        names = (
+            [module] if module else [part.split()[0].partition(b".")[0] for part in listed.split(b",") if part.split()]
+        )
         found |= {name.decode(errors="replace") for name in names}
     return found
 

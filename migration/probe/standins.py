@@ -61,13 +61,17 @@ class StandIn:
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
         """The class to inherit from in place of this value: one with a plain metaclass where another base has one of its own."""
         others = [type(base) for base in bases if isinstance(base, type)]
-        return (self.base(plain=any(not issubclass(_Meta, other) and not issubclass(other, _Meta) for other in others)),)
+        return (
+            self.base(plain=any(not issubclass(_Meta, other) and not issubclass(other, _Meta) for other in others)),
+        )
 
     def base(self, plain: bool) -> type:
         """The same class each time, so that two subclasses share their base as they would."""
         known: dict[bool, type] = self.__dict__["bases"]
         if plain not in known:
-            known[plain] = (type if plain else _Meta)(self.__name__, (_Instance,), {"__module__": self.label.rpartition(".")[0]})
+            known[plain] = (type if plain else _Meta)(
+                self.__name__, (_Instance,), {"__module__": self.label.rpartition(".")[0]}
+            )
         return known[plain]
 
     def __getitem__(self, _: Any) -> Any:

@@ -19,7 +19,9 @@ from migration.report.diff import changed_paths, hunks, line_counts
 from migration.tree import Overlay
 
 __all__ = ["FileChange", "MovedDefinition", "Report", "StepReport", "write_reports"]
-HOW_TO_DECIDE = ' with `adopt = ["Class.method", …]` for what must be taken over, or with `on_divergence = "keep"` or `"discard"`'
+HOW_TO_DECIDE = (
+    ' with `adopt = ["Class.method", …]` for what must be taken over, or with `on_divergence = "keep"` or `"discard"`'
+)
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,18 @@ class MovedDefinition:
 
     def to_json(self) -> dict[str, Any]:
         m = self.moved
-        source, target = {"path": m.source, "lines": list(m.source_lines)}, {"path": m.target, "lines": list(self.target_lines) if self.target_lines else None}
-        return {"name": m.name, "source": source, "target": target, "sha256": self.sha, "intact": self.intact, "why": m.why}
+        source, target = (
+            {"path": m.source, "lines": list(m.source_lines)},
+            {"path": m.target, "lines": list(self.target_lines) if self.target_lines else None},
+        )
+        return {
+            "name": m.name,
+            "source": source,
+            "target": target,
+            "sha256": self.sha,
+            "intact": self.intact,
+            "why": m.why,
+        }
 
 
 @dataclass(frozen=True)
@@ -97,10 +109,22 @@ class Report:
 
     @classmethod
     def build(
-        cls, plan: Plan, before: Overlay, after: Overlay, outcomes: dict[str, Outcome], verdicts: list[Verdict], *, applied: bool, seconds: float
+        cls,
+        plan: Plan,
+        before: Overlay,
+        after: Overlay,
+        outcomes: dict[str, Outcome],
+        verdicts: list[Verdict],
+        *,
+        applied: bool,
+        seconds: float,
     ) -> Report:
         """Gather a run's results. Steps without an outcome (a run that stopped early) are left out."""
-        here = {path: before.read(path) if before.exists(path) else None for outcome in outcomes.values() for path in outcome.edits}
+        here = {
+            path: before.read(path) if before.exists(path) else None
+            for outcome in outcomes.values()
+            for path in outcome.edits
+        }
         steps = [_step(step, outcomes[step.id], here, after) for step in plan.step if step.id in outcomes]
         files = [_change(path, _content(before, path), _content(after, path)) for path in changed_paths(before, after)]
         return cls(plan, before, after, steps, verdicts, files, applied, seconds)
@@ -140,7 +164,9 @@ class Report:
         done = sum(step.status == "done" for step in self.steps)
         added, removed = sum(f.added for f in self.files), sum(f.removed for f in self.files)
         change = f"{_count(len(self.files), 'file')} (+{added} -{removed} lines)" if self.files else "no file"
-        parts = [f"{done} of {_count(len(self.steps), 'step')} {'changed' if self.applied else 'would change'} {change}"]
+        parts = [
+            f"{done} of {_count(len(self.steps), 'step')} {'changed' if self.applied else 'would change'} {change}"
+        ]
         if self.verdicts:
             parts.append(f"{sum(v.holds for v in self.verdicts)} of {_count(len(self.verdicts), 'gate')} hold")
         return ", ".join([*parts, f"{self.seconds:.1f} s"])
@@ -157,15 +183,25 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """The whole report as one JSON object."""
         return {
-            "plan": {"name": self.plan.name, "title": self.plan.title, "digest": self.plan.digest, "file": self.plan.file},
+            "plan": {
+                "name": self.plan.name,
+                "title": self.plan.title,
+                "digest": self.plan.digest,
+                "file": self.plan.file,
+            },
             "repo": str(self.repo),
             "applied": self.applied,
             "ok": self.ok,
             "headline": self.headline,
             "steps": [step.to_json() for step in self.steps],
-            "gates": [{"name": v.gate, "claim": v.claim, "holds": v.holds, "failures": [_failure(f) for f in v.failures]} for v in self.verdicts],
+            "gates": [
+                {"name": v.gate, "claim": v.claim, "holds": v.holds, "failures": [_failure(f) for f in v.failures]}
+                for v in self.verdicts
+            ],
             "decisions": [{"step": step.step.id, **_finding(finding)} for step, finding in self.decisions],
-            "behaviour_changes": [{"step": step.step.id, **_finding(finding)} for step, finding in self.findings("behaviour")],
+            "behaviour_changes": [
+                {"step": step.step.id, **_finding(finding)} for step, finding in self.findings("behaviour")
+            ],
             "files": [f.to_json() for f in self.files],
             "seconds": round(self.seconds, 3),
             "next": self.next,
@@ -176,7 +212,10 @@ def write_reports(report: Report, folder: Path) -> None:
     """Write `report.json` and `report.html` into `folder`, each whole or not at all. Raises OSError."""
     from migration.report.html import render_html
 
-    for name, text in (("report.json", json.dumps(report.to_json(), indent=2) + "\n"), ("report.html", render_html(report))):
+    for name, text in (
+        ("report.json", json.dumps(report.to_json(), indent=2) + "\n"),
+        ("report.html", render_html(report)),
+    ):
         partial = folder / f"{name}.partial"
         partial.write_text(text, encoding="utf-8")
         partial.replace(folder / name)
@@ -189,7 +228,9 @@ def _step(step: Step, outcome: Outcome, here: dict[str, bytes | None], after: Ov
         if here[path] != new:
             files.append(_change(path, here[path], new))
             here[path] = new
-    return StepReport(step, outcome.status, outcome.summary, files, outcome.findings, [_moved(m, after) for m in outcome.moved])
+    return StepReport(
+        step, outcome.status, outcome.summary, files, outcome.findings, [_moved(m, after) for m in outcome.moved]
+    )
 
 
 def _moved(moved: Moved, after: Overlay) -> MovedDefinition:
@@ -208,7 +249,14 @@ def _content(tree: Overlay, path: str) -> bytes | None:
 
 
 def _finding(f: Finding) -> dict[str, Any]:
-    return {"level": f.level, "path": f.path, "line": f.line, "message": f.message, "before": f.before, "after": f.after}
+    return {
+        "level": f.level,
+        "path": f.path,
+        "line": f.line,
+        "message": f.message,
+        "before": f.before,
+        "after": f.after,
+    }
 
 
 def _failure(f: Failure) -> dict[str, Any]:

@@ -123,7 +123,10 @@ def _by_ends(old: str, new: str) -> tuple[tuple[Segment, ...], tuple[Segment, ..
     shorter = min(len(old), len(new))
     first = next((i for i in range(shorter) if old[i] != new[i]), shorter)
     last = next((i for i in range(shorter - first) if old[-1 - i] != new[-1 - i]), shorter - first)
-    sides = ([(text[:first], False), (text[first : len(text) - last], True), (text[len(text) - last :], False)] for text in (old, new))
+    sides = (
+        [(text[:first], False), (text[first : len(text) - last], True), (text[len(text) - last :], False)]
+        for text in (old, new)
+    )
     left, right = ([(_elided(text, LONGEST_LINE), changed) for text, changed in side if text] for side in sides)
     return _shortened(left), _shortened(right)
 

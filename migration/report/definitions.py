@@ -41,8 +41,20 @@ def _definitions(source: Source) -> tuple[Definition, ...]:
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             kind, names = ("class" if isinstance(node, ast.ClassDef) else "function"), [node.name]
         else:
-            kind, targets = "value", node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-            names = [n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+            kind, targets = (
+                "value",
+                node.targets
+                if isinstance(node, ast.Assign)
+                else [node.target]
+                if isinstance(node, ast.AnnAssign)
+                else [],
+            )
+            names = [
+                n.id
+                for target in targets
+                for n in ast.walk(target)
+                if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+            ]
         first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
         for name in names:
             found[name] = Definition(name, kind, first, node.end_lineno or first)

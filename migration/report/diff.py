@@ -15,9 +15,21 @@ from difflib import SequenceMatcher
 from migration.tree import Overlay
 
 CONTEXT = 3
-EXACT_UP_TO = 4000  # lines of both files together; above it difflib may skip very frequent lines, which is quadratic otherwise
+EXACT_UP_TO = (
+    4000  # lines of both files together; above it difflib may skip very frequent lines, which is quadratic otherwise
+)
 NO_NEWLINE = b"\\ No newline at end of file\n"
-ESCAPES = {ord("\a"): b"\\a", ord("\b"): b"\\b", ord("\t"): b"\\t", ord("\n"): b"\\n", 11: b"\\v", 12: b"\\f", 13: b"\\r", 34: b'\\"', 92: b"\\\\"}
+ESCAPES = {
+    ord("\a"): b"\\a",
+    ord("\b"): b"\\b",
+    ord("\t"): b"\\t",
+    ord("\n"): b"\\n",
+    11: b"\\v",
+    12: b"\\f",
+    13: b"\\r",
+    34: b'\\"',
+    92: b"\\\\",
+}
 
 
 @dataclass(frozen=True)
@@ -80,7 +92,10 @@ def hunks(old: bytes, new: bytes) -> list[Hunk]:
     first, last = max(0, first - CONTEXT), max(0, last - CONTEXT)
     a, b = a[first : len(a) - last], b[first : len(b) - last]
     matcher = SequenceMatcher(None, a, b, autojunk=len(a) + len(b) > EXACT_UP_TO)
-    return [Hunk(first + group[0][1], first + group[0][3], tuple(_signed(a, b, group))) for group in matcher.get_grouped_opcodes(CONTEXT)]
+    return [
+        Hunk(first + group[0][1], first + group[0][3], tuple(_signed(a, b, group)))
+        for group in matcher.get_grouped_opcodes(CONTEXT)
+    ]
 
 
 def line_counts(found: list[Hunk]) -> tuple[int, int]:
@@ -89,7 +104,9 @@ def line_counts(found: list[Hunk]) -> tuple[int, int]:
     return signs.count(b"+"), signs.count(b"-")
 
 
-def _signed(a: list[bytes], b: list[bytes], group: list[tuple[str, int, int, int, int]]) -> Iterator[tuple[bytes, bytes]]:
+def _signed(
+    a: list[bytes], b: list[bytes], group: list[tuple[str, int, int, int, int]]
+) -> Iterator[tuple[bytes, bytes]]:
     for tag, a0, a1, b0, b1 in group:
         if tag == "equal":
             yield from ((b" ", line) for line in a[a0:a1])

@@ -18,12 +18,24 @@ from migration.tree import Overlay
 COLOURS = 12
 MARGIN = 14.0
 HEAD, ROW, FOOT = 46.0, 19.0, 9.0
-CHARACTER, TITLE_CHARACTER, SUBTITLE_CHARACTER = 7.0, 7.7, 6.4  # widths of a monospace character at 11.5, 12.5 and 10.5 px, rounded up
+CHARACTER, TITLE_CHARACTER, SUBTITLE_CHARACTER = (
+    7.0,
+    7.7,
+    6.4,
+)  # widths of a monospace character at 11.5, 12.5 and 10.5 px, rounded up
 NARROWEST, WIDEST = 168.0, 312.0
 MOST_ROWS, MOST_IN_GROUP = 18, 7
 TALLEST_COLUMN = 700.0
 SMALLEST_SCALE = 0.78  # a wide picture scrolls rather than be too small to read
-KINDS = {".py": "script", ".sh": "shell script", ".ipynb": "notebook", ".yaml": "config", ".yml": "config", ".toml": "config", ".json": "config"}
+KINDS = {
+    ".py": "script",
+    ".sh": "shell script",
+    ".ipynb": "notebook",
+    ".yaml": "config",
+    ".yml": "config",
+    ".toml": "config",
+    ".json": "config",
+}
 
 SVG = Markup(
     '<svg class="graph" role="img" aria-label="{title}" viewBox="{x} {x} {w:.0f} {h:.0f}" width="{w:.0f}" height="{h:.0f}" style="min-width:{least:.0f}px" xmlns="http://www.w3.org/2000/svg">'
@@ -36,7 +48,9 @@ BOX = Markup(
     '<rect class="frame" x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" rx="7"/>'
     '<text class="name" x="{x:.1f}" y="{y1:.1f}">{title}</text><text class="sub" x="{x:.1f}" y="{y2:.1f}">{subtitle}</text>{inside}</g>'
 )
-TAG = Markup('<g class="tag {tag}"><rect x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="16" rx="8"/><text x="{cx:.1f}" y="{ty:.1f}">{tag}</text></g>')
+TAG = Markup(
+    '<g class="tag {tag}"><rect x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="16" rx="8"/><text x="{cx:.1f}" y="{ty:.1f}">{tag}</text></g>'
+)
 LINE = Markup(
     '<g class="line {kind}"{name}><title>{hint}</title>{band}'
     '<text x="{x:.1f}" y="{y:.1f}">{label}</text><text class="note" x="{right:.1f}" y="{y:.1f}">{note}</text></g>'
@@ -71,7 +85,11 @@ class Node:
     @property
     def size(self) -> tuple[float, float]:
         widest = max(
-            [len_of(self.title) * TITLE_CHARACTER, len_of(self.subtitle) * SUBTITLE_CHARACTER, *(len_of(x.label + x.note) * CHARACTER + 38 for x in self.lines)]
+            [
+                len_of(self.title) * TITLE_CHARACTER,
+                len_of(self.subtitle) * SUBTITLE_CHARACTER,
+                *(len_of(x.label + x.note) * CHARACTER + 38 for x in self.lines),
+            ]
         )
         return min(WIDEST, max(NARROWEST, widest + 26)), HEAD + len(self.lines) * ROW + (FOOT if self.lines else 0)
 
@@ -89,10 +107,14 @@ def len_of(text: str) -> int:
     return cell_len(text)
 
 
-def picture(tree: Overlay, modules: Iterable[str], edges: Sequence[Edge], colours: Mapping[str, int], tags: Mapping[str, str]) -> Picture:
+def picture(
+    tree: Overlay, modules: Iterable[str], edges: Sequence[Edge], colours: Mapping[str, int], tags: Mapping[str, str]
+) -> Picture:
     """What is to be drawn: `modules` with their definitions and everyone who leans on them."""
     linked = {path for edge in edges for path in (edge.importer, edge.module)}
-    shown = [path for path in dict.fromkeys(modules) if tree.exists(path) and (path in linked or definitions_in(tree, path))]
+    shown = [
+        path for path in dict.fromkeys(modules) if tree.exists(path) and (path in linked or definitions_in(tree, path))
+    ]
     edges = [edge for edge in edges if edge.module in shown]
     outside = sorted({edge.importer for edge in edges} - set(shown))
     members = _grouped(outside, edges)
@@ -102,7 +124,14 @@ def picture(tree: Overlay, modules: Iterable[str], edges: Sequence[Edge], colour
     arrows: dict[tuple[str, str], list[Edge]] = {}
     for edge in edges:
         arrows.setdefault((home[edge.importer], edge.module), []).append(edge)
-    return Picture(nodes, [(a, b, any(e.role == "import" for e in found), _sentences(found)) for (a, b), found in arrows.items() if a != b])
+    return Picture(
+        nodes,
+        [
+            (a, b, any(e.role == "import" for e in found), _sentences(found))
+            for (a, b), found in arrows.items()
+            if a != b
+        ],
+    )
 
 
 def draw(drawn: Picture, title: str, name: str) -> Markup:
@@ -138,14 +167,19 @@ def _grouped(paths: list[str], edges: Sequence[Edge]) -> dict[str, list[str]]:
         groups = {}
         for found in together.values():
             groups |= {"\n".join(found): found} if len(found) > 2 else {path: [path] for path in found}
-        if sum(HEAD + ROW * (min(len(found), MOST_IN_GROUP) if len(found) > 2 else 1) for found in groups.values()) <= TALLEST_COLUMN:
+        if (
+            sum(HEAD + ROW * (min(len(found), MOST_IN_GROUP) if len(found) > 2 else 1) for found in groups.values())
+            <= TALLEST_COLUMN
+        ):
             break
     return groups
 
 
 def _module(tree: Overlay, path: str, colours: Mapping[str, int], tag: str) -> Node:
     found = [d for d in definitions_in(tree, path) if d.kind != "value" or d.name in colours]
-    lines = [Line(d.name, str(d.lines), colours.get(d.name), f"{d.kind} {d.name}, lines {d.first}–{d.last}") for d in found]
+    lines = [
+        Line(d.name, str(d.lines), colours.get(d.name), f"{d.kind} {d.name}, lines {d.first}–{d.last}") for d in found
+    ]
     if len(lines) > MOST_ROWS:
         # What moves is what the picture is for; of the rest only as many as fit.
         room = max(0, MOST_ROWS - 1 - sum(line.colour is not None for line in lines))
@@ -182,13 +216,19 @@ def _folder(path: str) -> str:
 
 def _sentences(edges: list[Edge]) -> str:
     verbs = {"import": "imports", "call": "calls", "mention": "names"}
-    lines = [f"{e.importer}:{e.line} {verbs[e.role]} {e.module}{': ' + ', '.join(e.names) if e.names else ''}" for e in edges]
-    return "\n".join([*lines[:MOST_IN_GROUP], *([f"and {len(lines) - MOST_IN_GROUP} more"] if len(lines) > MOST_IN_GROUP else [])])
+    lines = [
+        f"{e.importer}:{e.line} {verbs[e.role]} {e.module}{': ' + ', '.join(e.names) if e.names else ''}" for e in edges
+    ]
+    return "\n".join(
+        [*lines[:MOST_IN_GROUP], *([f"and {len(lines) - MOST_IN_GROUP} more"] if len(lines) > MOST_IN_GROUP else [])]
+    )
 
 
 def _arrow(found: Layout, arrow: tuple[str, str, bool, str], name: str) -> Markup:
     start, end, imports, hint = arrow
-    return ARROW.format(kind="" if imports else " call", d=_curve(found.routes[start, end]), name=name, hint=visible(hint))
+    return ARROW.format(
+        kind="" if imports else " call", d=_curve(found.routes[start, end]), name=name, hint=visible(hint)
+    )
 
 
 def _curve(points: list[Point]) -> str:
@@ -196,7 +236,11 @@ def _curve(points: list[Point]) -> str:
     (x, y), *rest = points
     path = [f"M{x:.1f} {y:.1f}"]
     for i, (u, v) in enumerate(rest):
-        path.append(f"C{(x + u) / 2:.1f} {y:.1f} {(x + u) / 2:.1f} {v:.1f} {u:.1f} {v:.1f}" if i % 2 == 0 else f"L{u:.1f} {v:.1f}")
+        path.append(
+            f"C{(x + u) / 2:.1f} {y:.1f} {(x + u) / 2:.1f} {v:.1f} {u:.1f} {v:.1f}"
+            if i % 2 == 0
+            else f"L{u:.1f} {v:.1f}"
+        )
         x, y = u, v
     return "".join(path)
 
@@ -206,7 +250,17 @@ def _box(node: Node, box: Box) -> Markup:
     title, subtitle = fitted(node.title, room / TITLE_CHARACTER), fitted(node.subtitle, room / SUBTITLE_CHARACTER)
     lines = Markup("").join(_line(line, box, box.y + HEAD + i * ROW) for i, line in enumerate(node.lines))
     inside = lines + (_tag(node.tag, box) if node.tag else Markup(""))
-    return BOX.format(node=node, box=box, hint=visible(node.hint), x=box.x + 12, y1=box.y + 20, y2=box.y + 36, title=title, subtitle=subtitle, inside=inside)
+    return BOX.format(
+        node=node,
+        box=box,
+        hint=visible(node.hint),
+        x=box.x + 12,
+        y1=box.y + 20,
+        y2=box.y + 36,
+        title=title,
+        subtitle=subtitle,
+        inside=inside,
+    )
 
 
 def _tag(tag: str, box: Box) -> Markup:

@@ -43,7 +43,9 @@ class Shown:
 
 def render_html(report: Report) -> str:
     """The page as text that encodes to UTF-8 whatever the repository's files and names hold."""
-    colours = {name: i for i, name in enumerate(dict.fromkeys(m.moved.name for step in report.steps for m in step.moved))}
+    colours = {
+        name: i for i, name in enumerate(dict.fromkeys(m.moved.name for step in report.steps for m in step.moved))
+    }
     before, after = _pictures(report, colours)
     diffs = [_file_diff(report, file) for file in report.files]
     page = _template().render(
@@ -68,8 +70,18 @@ def render_html(report: Report) -> str:
 
 @lru_cache(maxsize=1)
 def _template() -> Template:
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"visible": visible, "ticks": _ticks, "slug": lambda text: re.sub(r"\W+", "-", text).strip("-").lower()}
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "visible": visible,
+        "ticks": _ticks,
+        "slug": lambda text: re.sub(r"\W+", "-", text).strip("-").lower(),
+    }
     return environment.get_template("report.html.j2")
 
 
@@ -77,7 +89,9 @@ def _pictures(report: Report, colours: dict[str, int]) -> tuple[Markup, Markup] 
     """The modules at stake and who leans on them, before and after; none where no module is at stake."""
     python = [file for file in report.files if file.path.endswith(".py")]
     moved = [path for step in report.steps for m in step.moved for path in (m.moved.source, m.moved.target)]
-    modules = list(dict.fromkeys([*moved, *(f.path for f in python if f.change != "modified")])) or [f.path for f in python]
+    modules = list(dict.fromkeys([*moved, *(f.path for f in python if f.change != "modified")])) or [
+        f.path for f in python
+    ]
     if not modules:
         return None, None
     tags = {
@@ -87,7 +101,11 @@ def _pictures(report: Report, colours: dict[str, int]) -> tuple[Markup, Markup] 
 
     def drawn(tree: Overlay, when: str) -> Markup:
         edges = imports_of(tree, modules, report.plan.python.roots)
-        return draw(picture(tree, modules, edges, colours, tags[when]), f"Modules and who imports them, {when} the migration", when)
+        return draw(
+            picture(tree, modules, edges, colours, tags[when]),
+            f"Modules and who imports them, {when} the migration",
+            when,
+        )
 
     return drawn(report.before, "before"), drawn(report.after, "after")
 
@@ -122,4 +140,6 @@ def _ticks(text: str) -> Markup:
     pieces = visible(text).split("`")
     if len(pieces) % 2 == 0:
         return Markup.escape(visible(text))
-    return Markup("").join(Markup("<code>{}</code>").format(piece) if i % 2 else Markup.escape(piece) for i, piece in enumerate(pieces))
+    return Markup("").join(
+        Markup("<code>{}</code>").format(piece) if i % 2 else Markup.escape(piece) for i, piece in enumerate(pieces)
+    )

@@ -49,7 +49,11 @@ class Modules:
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}" if node.module else alias.name
                 submodule = self._file(inner, node.level, importer, hints)
-                yield (submodule, "") if submodule else (self._file(node.module or "", node.level, importer, hints), alias.name)
+                yield (
+                    (submodule, "")
+                    if submodule
+                    else (self._file(node.module or "", node.level, importer, hints), alias.name)
+                )
 
     def named(self, text: str, user: str) -> Iterator[str]:
         """The modules that a piece of shell, config or string names, by path or by dotted name."""
@@ -77,7 +81,11 @@ class Modules:
                 yield from {candidate} & self.paths
                 return
         tail = re.sub(r"^.*[$}~]\w*/|^/", "", token)
-        matching = [path for path in self.tree.paths() if path == tail or path.endswith("/" + tail) or ("/" in path and tail.endswith("/" + path))]
+        matching = [
+            path
+            for path in self.tree.paths()
+            if path == tail or path.endswith("/" + tail) or ("/" in path and tail.endswith("/" + path))
+        ]
         if len(matching) == 1 and posixpath.basename(matching[0]) == name:
             yield from set(matching) & self.paths
 
@@ -93,7 +101,12 @@ def imports_of(tree: Overlay, paths: Iterable[str], roots: list[str] | None = No
     modules = Modules(tree, wanted, roots, dotted, re.compile(rf"(?:{names})(?![\w-]|\.\w)"))
     stems = {posixpath.basename(path.removesuffix("/__init__.py")).removesuffix(".py") for path in wanted}
     return sorted(
-        (edge for user in tree.mentioning(*sorted(stems)) if not user.endswith(PROSE) for edge in _edges_of(modules, user)),
+        (
+            edge
+            for user in tree.mentioning(*sorted(stems))
+            if not user.endswith(PROSE)
+            for edge in _edges_of(modules, user)
+        ),
         key=lambda edge: (edge.importer, edge.module),
     )
 
@@ -106,7 +119,13 @@ def _edges_of(modules: Modules, user: str) -> list[Edge]:
             continue
         old = found.get(module)
         names = tuple(dict.fromkeys([*(old.names if old else ()), *([name] if name else [])]))
-        found[module] = Edge(user, module, old.line if old else line, "import" if "import" in (role, old.role if old else "") else role, names)
+        found[module] = Edge(
+            user,
+            module,
+            old.line if old else line,
+            "import" if "import" in (role, old.role if old else "") else role,
+            names,
+        )
     return list(found.values())
 
 
@@ -129,11 +148,15 @@ def _leanings(modules: Modules, user: str) -> Iterator[tuple[str, int, str, str]
             yield from ((module, number, role, "") for module in modules.named(line, user))
 
 
-def _in_python(modules: Modules, tree: ast.AST, user: str, hints: list[str], offset: int) -> Iterator[tuple[str, int, str, str]]:
+def _in_python(
+    modules: Modules, tree: ast.AST, user: str, hints: list[str], offset: int
+) -> Iterator[tuple[str, int, str, str]]:
     prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            yield from ((module, node.lineno + offset, "import", name) for module, name in modules.imported(node, user, hints))
+            yield from (
+                (module, node.lineno + offset, "import", name) for module, name in modules.imported(node, user, hints)
+            )
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
             yield from ((module, node.lineno + offset, "mention", "") for module in modules.named(node.value, user))
 
@@ -149,7 +172,12 @@ def _in_notebook(modules: Modules, text: str, user: str) -> Iterator[tuple[str, 
     for code in sources:
         lines = code.split("\n")
         magic = [line.lstrip().startswith(("%", "!")) for line in lines]
-        python = Source(user, "\n".join("pass" if is_magic and line[:1] in "%!" else line for line, is_magic in zip(lines, magic, strict=True)).encode())
+        python = Source(
+            user,
+            "\n".join(
+                "pass" if is_magic and line[:1] in "%!" else line for line, is_magic in zip(lines, magic, strict=True)
+            ).encode(),
+        )
         try:
             yield from _in_python(modules, python.tree, user, [], offset)
         except Unparsable:

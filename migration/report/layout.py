@@ -43,7 +43,10 @@ def layered(sizes: Mapping[Key, tuple[float, float]], pairs: Sequence[Pair], gap
     """
     forward = _without_cycles(list(sizes), pairs)
     rank = _ranks(list(sizes), forward)
-    chains = {pair: [pair[0], *(f"{pair[0]}\0{pair[1]}\0{r}" for r in range(rank[pair[0]] - 1, rank[pair[1]], -1)), pair[1]] for pair in forward}
+    chains = {
+        pair: [pair[0], *(f"{pair[0]}\0{pair[1]}\0{r}" for r in range(rank[pair[0]] - 1, rank[pair[1]], -1)), pair[1]]
+        for pair in forward
+    }
     rank |= {key: rank[chain[0]] - i for chain in chains.values() for i, key in enumerate(chain)}
     heights = {key: sizes[key][1] if key in sizes else LANE for key in rank}
     links = [(a, b) for chain in chains.values() for a, b in itertools.pairwise(chain)]
@@ -59,7 +62,12 @@ def layered(sizes: Mapping[Key, tuple[float, float]], pairs: Sequence[Pair], gap
     top = min((box.y for box in boxes.values()), default=0.0)
     boxes = {key: Box(box.x, box.y - top, box.width, box.height) for key, box in boxes.items()}
     routes = _routes(boxes, forward, chains, pairs)
-    return Layout({key: boxes[key] for key in sizes}, routes, max(0.0, x - gap), max((box.y + box.height for box in boxes.values()), default=0.0))
+    return Layout(
+        {key: boxes[key] for key in sizes},
+        routes,
+        max(0.0, x - gap),
+        max((box.y + box.height for box in boxes.values()), default=0.0),
+    )
 
 
 def _without_cycles(keys: list[Key], pairs: Sequence[Pair]) -> list[Pair]:
@@ -115,7 +123,9 @@ def _order(columns: list[list[Key]], links: list[Pair]) -> None:
         for index in range(1, len(columns)) if sweep % 2 == 0 else range(len(columns) - 2, -1, -1):
             place = {key: i for i, key in enumerate(columns[index - 1 if sweep % 2 == 0 else index + 1])}
             own = {key: float(i) for i, key in enumerate(columns[index])}
-            own |= {key: sum(place[n] for n in beside[key]) / len(beside[key]) for key in columns[index] if key in beside}
+            own |= {
+                key: sum(place[n] for n in beside[key]) / len(beside[key]) for key in columns[index] if key in beside
+            }
             columns[index].sort(key=own.__getitem__)
         if (crossings := _crossings(columns, right)) < fewest:
             best, fewest = [list(column) for column in columns], crossings
@@ -141,7 +151,10 @@ def _heights(columns: list[list[Key]], heights: dict[Key, float], links: list[Pa
     for sweep in range(SWEEPS):
         for column in columns if sweep % 2 == 0 else columns[::-1]:
             near = [left.get(key, []) + right.get(key, []) for key in column]
-            wish = [sum(centre[n] for n in found) / len(found) if found else centre[key] for key, found in zip(column, near, strict=True)]
+            wish = [
+                sum(centre[n] for n in found) / len(found) if found else centre[key]
+                for key, found in zip(column, near, strict=True)
+            ]
             offsets = _offsets(column, heights)
             fitted = _isotonic([w - offset for w, offset in zip(wish, offsets, strict=True)])
             centre |= {key: fit + offset for key, fit, offset in zip(column, fitted, offsets, strict=True)}
@@ -168,7 +181,9 @@ def _isotonic(values: list[float]) -> list[float]:
     return [mean for mean, count in pools for _ in range(count)]
 
 
-def _routes(boxes: dict[Key, Box], forward: list[Pair], chains: dict[Pair, list[Key]], pairs: Sequence[Pair]) -> dict[Pair, list[Point]]:
+def _routes(
+    boxes: dict[Key, Box], forward: list[Pair], chains: dict[Pair, list[Key]], pairs: Sequence[Pair]
+) -> dict[Pair, list[Point]]:
     """Corner points of each arrow; where several leave or reach one box they are spread over its side."""
     start = _ports(boxes, {key: [pair for pair in forward if pair[0] == key] for key in boxes}, chains, 1)
     end = _ports(boxes, {key: [pair for pair in forward if pair[1] == key] for key in boxes}, chains, -2)
@@ -185,7 +200,9 @@ def _routes(boxes: dict[Key, Box], forward: list[Pair], chains: dict[Pair, list[
     return routes
 
 
-def _ports(boxes: dict[Key, Box], sides: dict[Key, list[Pair]], chains: dict[Pair, list[Key]], beside: int) -> dict[Pair, float]:
+def _ports(
+    boxes: dict[Key, Box], sides: dict[Key, list[Pair]], chains: dict[Pair, list[Key]], beside: int
+) -> dict[Pair, float]:
     found: dict[Pair, float] = {}
     for key, arrows in sides.items():
         arrows = sorted(arrows, key=lambda pair: boxes[chains[pair][beside]].y + boxes[chains[pair][beside]].height / 2)

@@ -27,7 +27,12 @@ SIDES_FROM = 72  # narrower than this, two versions stand below each other
 def step_line(step: Step, outcome: Outcome) -> Text:
     """One line of progress: what a step came to."""
     files = f", {_count(len(outcome.edits), 'file')}" if outcome.edits else ""
-    line = Text.assemble((f"{visible(step.id):>5}  ", "bold"), f"{visible(step.title)}: ", (outcome.status, STATUS[outcome.status]), files)
+    line = Text.assemble(
+        (f"{visible(step.id):>5}  ", "bold"),
+        f"{visible(step.title)}: ",
+        (outcome.status, STATUS[outcome.status]),
+        files,
+    )
     line.no_wrap, line.overflow = True, "ellipsis"
     return line
 
@@ -44,7 +49,9 @@ def render_terminal(report: Report, console: Console) -> None:
         if section is not None:
             console.print(section)
             console.print()
-    console.print(Text.assemble((f"{report.headline}. ", "bold green" if report.ok else "bold red"), f"{report.totals}."))
+    console.print(
+        Text.assemble((f"{report.headline}. ", "bold green" if report.ok else "bold red"), f"{report.totals}.")
+    )
     for sentence in report.next:
         # The terminal wraps these itself, so that a command can be copied whole.
         console.print(Text("  ").append_text(_ticks(sentence)), soft_wrap=True)
@@ -52,7 +59,15 @@ def render_terminal(report: Report, console: Console) -> None:
 
 def _steps(report: Report) -> Table:
     title = visible(report.plan.title) + ("" if report.applied or not report.ok else " (nothing is written yet)")
-    table = Table(title=Text(title, "bold"), title_justify="left", box=SIMPLE_HEAD, expand=True, pad_edge=False, show_edge=False, padding=(0, 1))
+    table = Table(
+        title=Text(title, "bold"),
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        expand=True,
+        pad_edge=False,
+        show_edge=False,
+        padding=(0, 1),
+    )
     table.add_column("Step", no_wrap=True)
     table.add_column("What was done" if report.applied else "What would be done", ratio=1, overflow="fold")
     table.add_column("Files", justify="right", no_wrap=True)
@@ -64,7 +79,11 @@ def _steps(report: Report) -> Table:
             done.append_text(Text("\n").append_text(_ticks(entry.summary, "not bold")))
         status = "to do" if entry.status == "done" and not report.applied else entry.status
         table.add_row(
-            Text(visible(entry.step.id)), done, str(len(entry.files) or "-"), Text(entry.step.risk, RISK[entry.step.risk]), Text(status, STATUS[entry.status])
+            Text(visible(entry.step.id)),
+            done,
+            str(len(entry.files) or "-"),
+            Text(entry.step.risk, RISK[entry.step.risk]),
+            Text(status, STATUS[entry.status]),
         )
     return table
 
@@ -74,11 +93,15 @@ def _gates(verdicts: list[Verdict]) -> RenderableType | None:
     if not verdicts:
         return None
     holding = [v.gate for v in verdicts if v.holds]
-    lines: list[RenderableType] = [Text.assemble(("Gates ", "bold"), f"{len(holding)} of {len(verdicts)} hold: ", (", ".join(holding), "green"))]
+    lines: list[RenderableType] = [
+        Text.assemble(("Gates ", "bold"), f"{len(holding)} of {len(verdicts)} hold: ", (", ".join(holding), "green"))
+    ]
     for verdict in verdicts:
         fatal = [failure for failure in verdict.failures if failure.fatal]
         if fatal:
-            lines.append(Padding.indent(Text.assemble((f"{verdict.gate} does not hold: ", "bold red"), _ticks(verdict.claim)), 2))
+            lines.append(
+                Padding.indent(Text.assemble((f"{verdict.gate} does not hold: ", "bold red"), _ticks(verdict.claim)), 2)
+            )
             lines += [Padding.indent(_located(f, "red"), 4) for f in fatal]
     return Group(*lines)
 
@@ -91,7 +114,9 @@ def _two_sided(report: Report, level: str) -> RenderableType | None:
     title = "Decisions that are yours" if level == "decision" else "Changes of behaviour"
     pieces: list[RenderableType] = [Text(title, "bold red" if level == "decision" else "bold yellow")]
     for entry, finding in found:
-        pieces.append(Padding.indent(Text.assemble((f"step {visible(entry.step.id)}  ", "dim"), _located(finding, "bold")), 2))
+        pieces.append(
+            Padding.indent(Text.assemble((f"step {visible(entry.step.id)}  ", "dim"), _located(finding, "bold")), 2)
+        )
         pieces.append(Padding.indent(_Versions(_names(entry, level), finding), 4))
     return Group(*pieces)
 

@@ -15,7 +15,9 @@ from migration.transaction.site import Site, read
 def edited_since(site: Site, tx: Transaction) -> dict[str, File]:
     """The files of `tx` that hold neither what it left nor what was there before. Raises BadInput where a link or folder took a file's place."""
     files = ((entry, look(site.root, entry.path)) for entry in tx.journal.files)
-    return {entry.path: now for entry, now in files if now is not None and now.digest not in (entry.before, entry.after)}
+    return {
+        entry.path: now for entry, now in files if now is not None and now.digest not in (entry.before, entry.after)
+    }
 
 
 def take_back(site: Site, tx: Transaction) -> dict[str, str]:
@@ -59,7 +61,11 @@ def _put_back_one(site: Site, tx: Transaction, i: int, entry: Entry) -> str:
     if tx.new(i).exists() and digest_of(now) != entry.after:
         return ""  # never replaced
     saved = site.aside("edited", tx, entry.path)
-    if now is not None and now.digest not in (entry.before, entry.after, read(saved).digest if saved.is_file() else None):
+    if now is not None and now.digest not in (
+        entry.before,
+        entry.after,
+        read(saved).digest if saved.is_file() else None,
+    ):
         return _left_alone(site, tx, i, entry)
     if entry.before is None:
         if now is not None:

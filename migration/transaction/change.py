@@ -65,7 +65,11 @@ class File:
 
     def same_as(self, other: File) -> bool:
         """Same bytes, permission bits and modification time."""
-        return (self.content, self.mode, self.status.st_mtime_ns) == (other.content, other.mode, other.status.st_mtime_ns)
+        return (self.content, self.mode, self.status.st_mtime_ns) == (
+            other.content,
+            other.mode,
+            other.status.st_mtime_ns,
+        )
 
 
 def digest(content: bytes) -> str:
@@ -85,9 +89,13 @@ def look(root: Path, path: str) -> File | None:
     except FileNotFoundError:
         return None
     if stat.S_ISLNK(status.st_mode):
-        raise BadInput(f"{path} is a symbolic link, which is never followed; name the real file or replace the link by it")
+        raise BadInput(
+            f"{path} is a symbolic link, which is never followed; name the real file or replace the link by it"
+        )
     if not stat.S_ISREG(status.st_mode):
-        raise BadInput(f"{path} is {'a folder' if stat.S_ISDIR(status.st_mode) else 'not a regular file'}, a file was expected")
+        raise BadInput(
+            f"{path} is {'a folder' if stat.S_ISDIR(status.st_mode) else 'not a regular file'}, a file was expected"
+        )
     # O_NOFOLLOW: between lstat and here somebody may have put a link in its place.
     with os.fdopen(os.open(root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as stream:
         return File(stream.read(), os.fstat(stream.fileno()))

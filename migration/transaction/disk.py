@@ -11,7 +11,9 @@ from pathlib import Path
 class Disk:
     """The real disk. Every method raises OSError and has then changed nothing that matters."""
 
-    def write(self, path: Path, content: bytes, mode: int, like: os.stat_result | None = None, times: bool = False) -> None:
+    def write(
+        self, path: Path, content: bytes, mode: int, like: os.stat_result | None = None, times: bool = False
+    ) -> None:
         """A new file, on the platter when this returns; owner and, if asked for, modification time as in `like`."""
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with os.fdopen(handle, "wb") as stream:

@@ -57,7 +57,12 @@ def carry_out(site: Site, tx: Transaction) -> None:
 
 def _journal(site: Site, changes: list[Change], files: list[File | None], record: dict[str, Any]) -> Journal:
     entries = [
-        Entry(change.path, digest_of(now), None if change.after is None else digest(change.after), now.mode if now else None)
+        Entry(
+            change.path,
+            digest_of(now),
+            None if change.after is None else digest(change.after),
+            now.mode if now else None,
+        )
         for change, now in zip(changes, files, strict=True)
     ]
     filled = dict.fromkeys(folder for entry in entries if entry.after for folder in folders_above(entry.path))

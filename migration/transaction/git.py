@@ -12,7 +12,9 @@ from pathlib import Path, PurePosixPath
 from migration.errors import MigrationError
 
 # Set while git itself runs us (a hook, an alias): they would point git at another repository than the folder's own.
-FOREIGN = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY"})
+FOREIGN = frozenset(
+    {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY"}
+)
 NO_GIT = 127  # exit status standing for "git is not installed"
 
 
@@ -24,7 +26,9 @@ def uncommitted(root: Path, paths: Iterable[str]) -> list[str]:
     by_repository: dict[Path, list[str]] = {}
     for path in paths:
         by_repository.setdefault(_innermost(root, path), []).append(path)
-    return sorted(path for repository, group in by_repository.items() for path in _modified(root, repository).intersection(group))
+    return sorted(
+        path for repository, group in by_repository.items() for path in _modified(root, repository).intersection(group)
+    )
 
 
 def exclude(root: Path, name: str) -> None:
@@ -49,12 +53,18 @@ def _modified(root: Path, repository: Path) -> set[str]:
     if not _inside_git(repository):
         return set()
     asked = _git(repository, "rev-parse", "--is-inside-work-tree", "--show-prefix")
-    if asked.returncode == NO_GIT or asked.stdout.startswith(b"false") or b"not a git repository (or any" in asked.stderr:
+    if (
+        asked.returncode == NO_GIT
+        or asked.stdout.startswith(b"false")
+        or b"not a git repository (or any" in asked.stderr
+    ):
         return set()
     status = _git(repository, "status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=no", "--", ".")
     if asked.returncode or status.returncode:
         words = os.fsdecode(asked.stderr or status.stderr).strip().replace("\n", " ")
-        raise MigrationError(f"git cannot tell whether {repository} has uncommitted edits ({words}); repair that first, nothing was written")
+        raise MigrationError(
+            f"git cannot tell whether {repository} has uncommitted edits ({words}); repair that first, nothing was written"
+        )
     prefix = os.fsdecode(asked.stdout).split("\n")[1]
     below = repository.relative_to(root).as_posix()
     found = (os.fsdecode(entry)[3:].removeprefix(prefix) for entry in status.stdout.split(b"\0") if entry)

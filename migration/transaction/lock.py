@@ -20,13 +20,17 @@ def exclusive(path: Path, wait: float) -> Iterator[None]:
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise BadInput(f"{path} cannot be opened ({error.strerror}); it must be a plain file that you may write") from error
+        raise BadInput(
+            f"{path} cannot be opened ({error.strerror}); it must be a plain file that you may write"
+        ) from error
     try:
         deadline = time.monotonic() + wait
         while not _taken(handle, path):
             if time.monotonic() >= deadline:
                 holder = os.pread(handle, 32, 0).decode("ascii", "replace").strip() or "unknown"
-                raise MigrationError(f"another migration (process {holder}) is at work in {path.parent.parent}; run this again when it has ended")
+                raise MigrationError(
+                    f"another migration (process {holder}) is at work in {path.parent.parent}; run this again when it has ended"
+                )
             time.sleep(POLL)
         os.ftruncate(handle, 0)
         os.pwrite(handle, b"%d\n" % os.getpid(), 0)
@@ -41,5 +45,7 @@ def _taken(handle: int, path: Path) -> bool:
     except BlockingIOError:
         return False
     except OSError as error:
-        raise MigrationError(f"{path} cannot be locked ({error.strerror}); the file system must support flock") from error
+        raise MigrationError(
+            f"{path} cannot be locked ({error.strerror}); the file system must support flock"
+        ) from error
     return True

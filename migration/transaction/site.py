@@ -31,7 +31,9 @@ class Site:
             return False
         if not stat.S_ISDIR(mode):
             kind = "a symbolic link" if stat.S_ISLNK(mode) else "a file"
-            raise BadInput(f"{self.home} is {kind}, a folder was expected: the migration keeps its backups there; move it out of the way")
+            raise BadInput(
+                f"{self.home} is {kind}, a folder was expected: the migration keeps its backups there; move it out of the way"
+            )
         return True
 
     def move(self, tx: Transaction, state: str) -> None:
@@ -83,7 +85,10 @@ class Site:
     def sync(self, tx: Transaction) -> None:
         """Make every rename so far last, before the state says so."""
         journal = tx.journal
-        touched = {PurePosixPath(name).parent for name in (*(entry.path for entry in journal.files), *journal.made, *journal.emptied)}
+        touched = {
+            PurePosixPath(name).parent
+            for name in (*(entry.path for entry in journal.files), *journal.made, *journal.emptied)
+        }
         for folder in sorted(touched):
             if (self.root / folder).is_dir():
                 self.disk.sync(self.root / folder)

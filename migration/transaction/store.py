@@ -41,7 +41,9 @@ class Store:
                 with suppress(FileExistsError):
                     self._site.disk.mkdir(self.home)
             except OSError as error:
-                raise BadInput(f"{self.home} cannot be created ({error.strerror}); the migration keeps its backups there") from error
+                raise BadInput(
+                    f"{self.home} cannot be created ({error.strerror}); the migration keeps its backups there"
+                ) from error
         with exclusive(self.home / "lock", wait):
             self._held = True
             try:
@@ -60,13 +62,17 @@ class Store:
         if not -len(applied) <= n < len(applied):
             raise BadInput(f"{self.root} has {len(applied)} applied migrations; there is none with the index {n}")
         tx = applied[n]
-        return {entry.path: tx.old(i).read_bytes() if entry.before else None for i, entry in enumerate(tx.journal.files)}
+        return {
+            entry.path: tx.old(i).read_bytes() if entry.before else None for i, entry in enumerate(tx.journal.files)
+        }
 
     def conflicts(self, changes: Iterable[Change]) -> list[str]:
         """Files to be changed that hold edits git has not committed, other than those our own last apply made. Raises MigrationError."""
         left_by_us = {entry.path: entry.after for tx in self._applied() for entry in tx.journal.files}
         dirty = git.uncommitted(self.root, [change.path for change in changes])
-        return [path for path in dirty if path not in left_by_us or digest_of(look(self.root, path)) != left_by_us[path]]
+        return [
+            path for path in dirty if path not in left_by_us or digest_of(look(self.root, path)) != left_by_us[path]
+        ]
 
     def apply(self, changes: Iterable[Change], record: dict[str, Any]) -> None:
         """Carry out all of `changes`, or none.
@@ -99,7 +105,11 @@ class Store:
         with self.locked():
             sentences = []
             for tx in self._interrupted():
-                what = "An interrupted rollback was finished" if tx.state == "reverting" else "An interrupted apply was taken back"
+                what = (
+                    "An interrupted rollback was finished"
+                    if tx.state == "reverting"
+                    else "An interrupted apply was taken back"
+                )
                 left = self._take_back(tx)
                 sentences += [f"{what}; files as they were before: {len(tx.journal.files) - len(left)}", *left.values()]
             self._site.sweep()

@@ -31,7 +31,14 @@ def cases() -> list[Case]:
 
 def _case(folder: Path) -> Case:
     plan = folder / "plan.toml"
-    return Case(folder.parent.name, folder.name, load_plan(str(plan)), plan.read_text(), _files(folder / "before"), _files(folder / "after"))
+    return Case(
+        folder.parent.name,
+        folder.name,
+        load_plan(str(plan)),
+        plan.read_text(),
+        _files(folder / "before"),
+        _files(folder / "after"),
+    )
 
 
 def _files(folder: Path) -> dict[str, bytes]:

@@ -37,8 +37,13 @@ def _diff(case: Case) -> str:
     for path in sorted({*case.before, *case.after}):
         old, new = (side.get(path, b"").decode(errors="replace").splitlines() for side in (case.before, case.after))
         if old != new or (path in case.before) != (path in case.after):
-            names = [f"{path} ({'gone' if path not in case.after else 'before'})", f"{path} ({'new' if path not in case.before else 'after'})"]
-            lines += [line.rstrip() for line in difflib.unified_diff(old, new, *names, n=2, lineterm="")] or [f"+++ {names[1]}, empty"]
+            names = [
+                f"{path} ({'gone' if path not in case.after else 'before'})",
+                f"{path} ({'new' if path not in case.before else 'after'})",
+            ]
+            lines += [line.rstrip() for line in difflib.unified_diff(old, new, *names, n=2, lineterm="")] or [
+                f"+++ {names[1]}, empty"
+            ]
     return "".join(line + "\n" for line in lines)
 
 

@@ -29,9 +29,25 @@ def programs(draw: st.DrawFn) -> Program:
 
     What a statement needs as it runs comes from above it; what a body needs may come from anywhere.
     """
-    kinds = draw(st.lists(st.sampled_from(["const", "list", "func", "func", "class", "class", "counter", "effect", "decorated"]), min_size=2, max_size=8))
+    kinds = draw(
+        st.lists(
+            st.sampled_from(["const", "list", "func", "func", "class", "class", "counter", "effect", "decorated"]),
+            min_size=2,
+            max_size=8,
+        )
+    )
     names = [f"{kind[0].upper() if kind == 'class' else kind[0]}{i}" for i, kind in enumerate(kinds)]
-    lines: list[str] = ["import math", draw(st.sampled_from(["from os import path as osp, sep", "import os.path as osp\nfrom os import (\n    sep,  # the separator\n)"]))]
+    lines: list[str] = [
+        "import math",
+        draw(
+            st.sampled_from(
+                [
+                    "from os import path as osp, sep",
+                    "import os.path as osp\nfrom os import (\n    sep,  # the separator\n)",
+                ]
+            )
+        ),
+    ]
     if draw(st.booleans()):
         lines.insert(0, "from __future__ import annotations")
     if draw(st.booleans()):
@@ -48,12 +64,21 @@ def programs(draw: st.DrawFn) -> Program:
 
     def later_call() -> str:
         name = draw(st.sampled_from([*values, "math.floor"])) if values else "math.floor"
-        return {"const": f"{name}", "list": f"len({name})", "class": f"{name}().m(x - 1)", "func": f"{name}(x - 1)", "decorated": f"{name}(x - 1)", "counter": f"bump_{name}(x - 1)"}.get(
-            values.get(name, ""), f"{name}(x)"
-        )
+        return {
+            "const": f"{name}",
+            "list": f"len({name})",
+            "class": f"{name}().m(x - 1)",
+            "func": f"{name}(x - 1)",
+            "decorated": f"{name}(x - 1)",
+            "counter": f"bump_{name}(x - 1)",
+        }.get(values.get(name, ""), f"{name}(x)")
 
     for i, (name, kind) in enumerate(zip(names, kinds, strict=True)):
-        lines += draw(st.sampled_from([[], [""], ["", ""], ["", f"# about {name}"], ["# " + "-" * 30, f"#  section {name}", "# " + "-" * 30]]))
+        lines += draw(
+            st.sampled_from(
+                [[], [""], ["", ""], ["", f"# about {name}"], ["# " + "-" * 30, f"#  section {name}", "# " + "-" * 30]]
+            )
+        )
         indent = draw(st.sampled_from(["    ", "        ", "\t"]))
         constant = pick(earlier(i, "const"), str(draw(st.integers(0, 9))))
         body = f"({later_call()} + {later_call()} if x > 0 else {pick([n for n, k in values.items() if k == 'const'], '1')})"
@@ -70,15 +95,32 @@ def programs(draw: st.DrawFn) -> Program:
             lines += [f"def {name}(x, y={constant}):", f"{indent}return y + {body} + len(sep) + math.floor(2.5)"]
             shown.append(f"{name}(2)")
         elif kind == "decorated":
-            lines += [f"def wrap_{name}(f):", f"{indent}return lambda x: f(x) + 1", f"@wrap_{name}", f"def {name}(x): return {body}"]
+            lines += [
+                f"def wrap_{name}(f):",
+                f"{indent}return lambda x: f(x) + 1",
+                f"@wrap_{name}",
+                f"def {name}(x): return {body}",
+            ]
             shown.append(f"{name}(1)")
             symbols.append(f"wrap_{name}")
         elif kind == "class":
             base = pick(earlier(i, "class"), "object")
-            lines += [f"class {name}({base}):", f'{indent}"""{name}."""', f"{indent}a = {constant}", f"{indent}def m(self, x) -> '{name}':", f"{indent}{indent}return self.a + {body} + len(osp.join('a', 'b'))"]
+            lines += [
+                f"class {name}({base}):",
+                f'{indent}"""{name}."""',
+                f"{indent}a = {constant}",
+                f"{indent}def m(self, x) -> '{name}':",
+                f"{indent}{indent}return self.a + {body} + len(osp.join('a', 'b'))",
+            ]
             shown += [f"{name}().m(2)", f"[c.__name__ for c in {name}.__mro__]", f"{name}.__doc__"]
         elif kind == "counter":
-            lines += [f"{name} = 0", f"def bump_{name}(x):", f"{indent}global {name}", f"{indent}{name} += 1", f"{indent}return {name}"]
+            lines += [
+                f"{name} = 0",
+                f"def bump_{name}(x):",
+                f"{indent}global {name}",
+                f"{indent}{name} += 1",
+                f"{indent}return {name}",
+            ]
             shown.append(f"bump_{name}(0)")
             symbols.append(f"bump_{name}")
         else:

@@ -25,7 +25,13 @@ HOLDS = Verdict("parses", "Every touched file parses", [])
 
 def plan() -> Plan:
     return plan_of(
-        {"id": "1.1", "title": "Remove the copy", "kind": "remove-duplicate", "duplicate": "jake/train.py", "canonical": "training/train.py"},
+        {
+            "id": "1.1",
+            "title": "Remove the copy",
+            "kind": "remove-duplicate",
+            "duplicate": "jake/train.py",
+            "canonical": "training/train.py",
+        },
         {
             "id": "3.4",
             "title": "Extract the sampler",
@@ -47,7 +53,9 @@ def plan() -> Plan:
 
 
 def outcomes() -> dict[str, Outcome]:
-    first = TRAIN.replace(f"{SAMPLER}\n\n", "").replace("import os\n", "import os\nfrom training.samplers import Sampler\n")
+    first = TRAIN.replace(f"{SAMPLER}\n\n", "").replace(
+        "import os\n", "import os\nfrom training.samplers import Sampler\n"
+    )
     second = first.replace(f"{BEAT}\n\n", "").replace("import os\n", "import os\nfrom training.callbacks import Beat\n")
     callers = {
         "jake/train.py": None,
@@ -58,7 +66,14 @@ def outcomes() -> dict[str, Outcome]:
     found = [
         Finding("warning", "jake/run.sh", 2, "runs `train.py` with 3 workers"),
         Finding("warning", "jake/look.py", 1, "runs `look.py` with 4 workers"),
-        Finding("behaviour", "training/train.py", 13, "`Sampler.weight` is taken over", "    weight = 2\n", "    weight = 3\n"),
+        Finding(
+            "behaviour",
+            "training/train.py",
+            13,
+            "`Sampler.weight` is taken over",
+            "    weight = 2\n",
+            "    weight = 3\n",
+        ),
     ]
     return {
         "1.1": Outcome("done", "pointed 3 files at `training/train.py`", callers, {}, found),
@@ -85,11 +100,21 @@ def failing() -> Verdict:
     return Verdict(
         "cycles",
         "No import cycle that was not there",
-        [Failure("training/callbacks.py", 3, "imports `training.train`, which imports it", True), Failure("jake/look.py", 1, "parses slowly", False)],
+        [
+            Failure("training/callbacks.py", 3, "imports `training.train`, which imports it", True),
+            Failure("jake/look.py", 1, "parses slowly", False),
+        ],
     )
 
 
-def made(files: dict[str, str | bytes], plan: Plan, outcomes: dict[str, Outcome], verdicts: list[Verdict], *, applied: bool = True) -> Report:
+def made(
+    files: dict[str, str | bytes],
+    plan: Plan,
+    outcomes: dict[str, Outcome],
+    verdicts: list[Verdict],
+    *,
+    applied: bool = True,
+) -> Report:
     """The report of hand-made outcomes over a small tree."""
     before = overlay(files)
     after = Overlay(before)

@@ -29,7 +29,9 @@ def overlay(files: Mapping[str, str | bytes]) -> Overlay:
 def plan_of(*steps: dict[str, Any], roots: list[str] | None = None) -> Plan:
     """A plan of `steps`; ids and titles are filled in where a test does not care."""
     filled = [{"id": str(i), "title": f"step {i}", **step} for i, step in enumerate(steps, 1)]
-    return parse_plan({"schema": 1, "name": "test", "title": "test", "python": {"roots": roots or ["."]}, "step": filled}, "test.toml")
+    return parse_plan(
+        {"schema": 1, "name": "test", "title": "test", "python": {"roots": roots or ["."]}, "step": filled}, "test.toml"
+    )
 
 
 def run(tree: Overlay, plan: Plan) -> dict[str, Outcome]:

@@ -44,7 +44,14 @@ FILES: dict[str, str | bytes] = {
 
 
 def migration(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "migration", *map(str, arguments)], cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=None)
+    return subprocess.run(
+        [sys.executable, "-m", "migration", *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env=None,
+    )
 
 
 def digest(root: Path) -> dict[str, tuple[int, str]]:
@@ -118,7 +125,12 @@ def test_a_second_apply_changes_nothing(repo: Path) -> None:
 def test_apply_in_two_parts_ends_where_one_apply_ends(repo: Path, tmp_path: Path) -> None:
     whole = tmp_path / "whole"
     shutil.copytree(repo, whole)
-    subprocess.run("git init -q && git add -A && git -c user.name=x -c user.email=x@x commit -qm x", shell=True, cwd=repo, check=True)
+    subprocess.run(
+        "git init -q && git add -A && git -c user.name=x -c user.email=x@x commit -qm x",
+        shell=True,
+        cwd=repo,
+        check=True,
+    )
     assert migration("apply", "--repo", whole, "--plan", repo.parent / "plan.toml", "--yes").returncode == 0
     assert run("apply", repo, "--yes", "--only", "2").returncode == 0
     assert run("apply", repo, "--yes", "--only", "1").returncode == 0
@@ -144,7 +156,12 @@ def test_json_is_one_object_on_stdout(repo: Path) -> None:
 
 
 def test_uncommitted_edits_in_a_file_to_be_changed_need_a_decision(repo: Path) -> None:
-    subprocess.run("git init -q && git add -A && git -c user.name=x -c user.email=x@x commit -qm x", shell=True, cwd=repo, check=True)
+    subprocess.run(
+        "git init -q && git add -A && git -c user.name=x -c user.email=x@x commit -qm x",
+        shell=True,
+        cwd=repo,
+        check=True,
+    )
     (repo / "use.py").write_text("from train import Model  # being edited\n")
     before = digest(repo)
     done = run("apply", repo, "--yes")

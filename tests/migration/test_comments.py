@@ -41,7 +41,7 @@ def test_python_that_does_not_tokenize_is_named_with_its_line(code: str) -> None
 
 
 def test_shell_comments() -> None:
-    script = '#!/bin/bash\necho "# no" \'# no\' $#  # yes\ncat <<EOF\n# no\nEOF\npython x.py \\\n  --flag\n# python y.py \\\n'
+    script = "#!/bin/bash\necho \"# no\" '# no' $#  # yes\ncat <<EOF\n# no\nEOF\npython x.py \\\n  --flag\n# python y.py \\\n"
     assert texts("a.sh", script) == ["#!/bin/bash", "# yes", "# python y.py \\"]
 
 
@@ -51,5 +51,9 @@ def test_other_files_have_none() -> None:
 
 @given(st.lists(st.sampled_from(["x = 1", "# a", "y = '#'  # b", "def f():\n    # c\n    return 1", ""])))
 def test_every_comment_is_found_once(lines: list[str]) -> None:
-    expected = [{"# a": "# a", "y": "# b", "d": "# c"}[line[0] if line[0] != "#" else line] for line in lines if line[:1] in ("#", "y", "d")]
+    expected = [
+        {"# a": "# a", "y": "# b", "d": "# c"}[line[0] if line[0] != "#" else line]
+        for line in lines
+        if line[:1] in ("#", "y", "d")
+    ]
     assert texts("a.py", "\n".join(lines) + "\n") == expected

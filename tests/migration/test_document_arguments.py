@@ -27,7 +27,10 @@ def documented(text: str | bytes, options: dict[str, str], **more: Any) -> str:
     [
         ('p.add_argument("--x", type=int)\n', 'p.add_argument("--x", type=int, help="Ten.")\n'),
         ('p.add_argument("-x", "--x")  # why\n', 'p.add_argument("-x", "--x", help="Ten.")  # why\n'),
-        ('p.add_argument(\n    "--x",\n    type=int,  # an int\n)\n', 'p.add_argument(\n    "--x",\n    type=int, help="Ten.",  # an int\n)\n'),
+        (
+            'p.add_argument(\n    "--x",\n    type=int,  # an int\n)\n',
+            'p.add_argument(\n    "--x",\n    type=int, help="Ten.",  # an int\n)\n',
+        ),
         ('p.add_argument("--x", default=(1))\n', 'p.add_argument("--x", default=(1), help="Ten.")\n'),
         ('p.add_argument("--x", help="Old", type=int)\n', 'p.add_argument("--x", help="Ten.", type=int)\n'),
         ('p.add_argument("--x", type=int , )\n', 'p.add_argument("--x", type=int, help="Ten." , )\n'),
@@ -40,12 +43,19 @@ def test_help_is_added_or_replaced(before: str, after: str) -> None:
 def test_a_long_call_continues_below_its_first_argument() -> None:
     before = '    p.add_argument("--gradient_clip_val",      type=float, default=1.0)\n'
     after = documented("if True:\n" + before, {"--gradient_clip_val": "Gradient clipping value for training stability"})
-    assert after == "if True:\n" + before[:-2] + ',\n                   help="Gradient clipping value for training stability")\n'
+    assert (
+        after
+        == "if True:\n" + before[:-2] + ',\n                   help="Gradient clipping value for training stability")\n'
+    )
 
 
-@pytest.mark.parametrize("text", ["100% of it", "in %, 50%% done", "default %(default)s", 'with "quotes" and \\', "ünïcode ✓"])
+@pytest.mark.parametrize(
+    "text", ["100% of it", "in %, 50%% done", "default %(default)s", 'with "quotes" and \\', "ünïcode ✓"]
+)
 def test_any_text_can_be_printed_by_argparse(text: str) -> None:
-    source = documented('import argparse\np = argparse.ArgumentParser()\np.add_argument("--x", default=3)\n', {"--x": text})
+    source = documented(
+        'import argparse\np = argparse.ArgumentParser()\np.add_argument("--x", default=3)\n', {"--x": text}
+    )
     scope: dict[str, Any] = {}
     exec(source, scope)
     out = io.StringIO()
@@ -57,13 +67,18 @@ def test_any_text_can_be_printed_by_argparse(text: str) -> None:
 
 def test_the_misleading_comment_is_corrected() -> None:
     after = documented(
-        '# passthroughs (ignored)\np.add_argument("--x", help="a")\n', {"--x": "a"}, replace_comment={"from": "passthroughs (ignored)", "to": "# Optimisation"}
+        '# passthroughs (ignored)\np.add_argument("--x", help="a")\n',
+        {"--x": "a"},
+        replace_comment={"from": "passthroughs (ignored)", "to": "# Optimisation"},
     )
     assert after == '# Optimisation\np.add_argument("--x", help="a")\n'
 
 
 def test_line_endings_are_kept() -> None:
-    after = documented(b'p.add_argument("--gradient_clip_val_of_a_long_name", type=float, default=1.0)\r\n', {"--gradient_clip_val_of_a_long_name": "y" * 30})
+    after = documented(
+        b'p.add_argument("--gradient_clip_val_of_a_long_name", type=float, default=1.0)\r\n',
+        {"--gradient_clip_val_of_a_long_name": "y" * 30},
+    )
     assert after.count("\r\n") == after.count("\n") == 2
 
 

@@ -13,7 +13,12 @@ from tests.migration.support import overlay, plan_of, run
 
 def extract(files: dict[str, str | bytes], *steps: tuple[str, str, list[str]], **more: object) -> Overlay:
     tree = overlay({p: dedent(t) if isinstance(t, str) else t for p, t in files.items()})
-    run(tree, plan_of(*({"kind": "extract-symbols", "source": s, "target": t, "symbols": names, **more} for s, t, names in steps)))
+    run(
+        tree,
+        plan_of(
+            *({"kind": "extract-symbols", "source": s, "target": t, "symbols": names, **more} for s, t, names in steps)
+        ),
+    )
     return tree
 
 
@@ -62,8 +67,12 @@ def test_only_the_needed_names_of_a_one_line_import_list_come_along() -> None:
 
 
 def test_a_submodule_import_comes_along_where_its_dotted_name_is_used() -> None:
-    target, _ = moved("import torch, torch.nn as nn\nimport torch.utils.data\ndef f(): return torch.utils.data, nn\ntorch\n", "f")
-    assert imports(target) == ["import torch.nn as nn", "import torch.utils.data"] or "import torch.utils.data" in target
+    target, _ = moved(
+        "import torch, torch.nn as nn\nimport torch.utils.data\ndef f(): return torch.utils.data, nn\ntorch\n", "f"
+    )
+    assert (
+        imports(target) == ["import torch.nn as nn", "import torch.utils.data"] or "import torch.utils.data" in target
+    )
 
 
 def test_a_bracketed_import_is_split_and_keeps_its_layout() -> None:
@@ -126,7 +135,9 @@ def test_a_helper_others_use_too_is_imported_from_where_it_stays() -> None:
 
 
 def test_an_eager_re_export_that_would_be_a_cycle_becomes_a_module_getattr() -> None:
-    tree = extract({"main.py": "class Base: pass\nclass D(Base): pass\nclass E(Base): pass\n"}, ("main.py", "d.py", ["D"]))
+    tree = extract(
+        {"main.py": "class Base: pass\nclass D(Base): pass\nclass E(Base): pass\n"}, ("main.py", "d.py", ["D"])
+    )
     left = tree.read("main.py").decode()
     assert "class Base: pass\n" in left
     assert '"D": "d"' in left
@@ -134,7 +145,10 @@ def test_an_eager_re_export_that_would_be_a_cycle_becomes_a_module_getattr() -> 
 
 
 def test_a_class_that_shadows_its_own_base_keeps_its_import() -> None:
-    target, left = moved("from torch.utils.data import Dataset, DataLoader\nclass Dataset(Dataset): pass\nprint(DataLoader(Dataset()))\n", "Dataset")
+    target, left = moved(
+        "from torch.utils.data import Dataset, DataLoader\nclass Dataset(Dataset): pass\nprint(DataLoader(Dataset()))\n",
+        "Dataset",
+    )
     assert imports(target) == ["from torch.utils.data import Dataset"]
     assert "from torch.utils.data import DataLoader\nfrom parts import Dataset\n" in left
 
@@ -156,19 +170,30 @@ def test_what_a_later_step_takes_away_is_imported_from_its_new_home() -> None:
 
 def test_a_statement_with_an_effect_runs_from_a_module_that_every_door_opens_first() -> None:
     tree = extract(
-        {"training/train.py": "import torch\ntorch.set_float32_matmul_precision('medium')  # why\nclass A(torch.nn.Module): pass\nclass B: pass\n"},
+        {
+            "training/train.py": "import torch\ntorch.set_float32_matmul_precision('medium')  # why\nclass A(torch.nn.Module): pass\nclass B: pass\n"
+        },
         ("training/train.py", "training/a.py", ["A"]),
     )
-    assert tree.read("training/_train_setup.py").decode().endswith("import torch\n\ntorch.set_float32_matmul_precision('medium')  # why\n")
+    assert (
+        tree.read("training/_train_setup.py")
+        .decode()
+        .endswith("import torch\n\ntorch.set_float32_matmul_precision('medium')  # why\n")
+    )
     for path in ("training/a.py", "training/train.py"):
         assert "import training._train_setup" in tree.read(path).decode()
     assert "set_float32" not in tree.read("training/train.py").decode()
 
 
 def test_a_guarded_import_is_resolved_from_its_new_home() -> None:
-    guard = "try:\n    from regularizers import make\nexcept ImportError as e:\n    print(e)\n    def make(): return []\n"
+    guard = (
+        "try:\n    from regularizers import make\nexcept ImportError as e:\n    print(e)\n    def make(): return []\n"
+    )
     tree = extract(
-        {"training/train.py": guard + "def f(): return make()\n", "training/regularizers.py": "def make(): return [1]\n"},
+        {
+            "training/train.py": guard + "def f(): return make()\n",
+            "training/regularizers.py": "def make(): return [1]\n",
+        },
         ("training/train.py", "training/lightning/f.py", ["f"]),
     )
     target = tree.read("training/lightning/f.py").decode()
@@ -177,7 +202,9 @@ def test_a_guarded_import_is_resolved_from_its_new_home() -> None:
 
 
 def test_future_imports_come_along() -> None:
-    target, left = moved('"""Doc."""\nfrom __future__ import annotations\ndef f(x: Later): pass\nclass Later: pass\nLater\n', "f")
+    target, left = moved(
+        '"""Doc."""\nfrom __future__ import annotations\ndef f(x: Later): pass\nclass Later: pass\nLater\n', "f"
+    )
     assert "from __future__ import annotations\n" in target
     assert "from __future__ import annotations\n" in left
 
@@ -190,7 +217,9 @@ def test_a_type_checking_block_comes_along_reduced_to_what_is_needed() -> None:
 
 
 def test_a_definition_chosen_by_if_moves_whole() -> None:
-    source = "import sys\nif sys.version_info > (3,):\n    def f(): return 3\nelse:\n    def f(): return 2\nprint(f())\n"
+    source = (
+        "import sys\nif sys.version_info > (3,):\n    def f(): return 3\nelse:\n    def f(): return 2\nprint(f())\n"
+    )
     target, left = moved(source, "f")
     assert source[source.index("if sys") : source.index("print")] in target
     assert imports(target) == ["import sys"]
@@ -206,14 +235,20 @@ def test_a_star_import_comes_along_where_a_name_may_come_from_it() -> None:
 
 def test_relative_imports_are_counted_from_the_new_place() -> None:
     tree = extract(
-        {"pkg/__init__.py": "", "pkg/losses.py": "L = 1\n", "pkg/main.py": "from .losses import L\nfrom . import losses\ndef f(): return L, losses\n"},
+        {
+            "pkg/__init__.py": "",
+            "pkg/losses.py": "L = 1\n",
+            "pkg/main.py": "from .losses import L\nfrom . import losses\ndef f(): return L, losses\n",
+        },
         ("pkg/main.py", "pkg/sub/f.py", ["f"]),
     )
     assert imports(tree.read("pkg/sub/f.py").decode()) == ["from ..losses import L", "from .. import losses"]
 
 
 def test_crlf_files_stay_crlf() -> None:
-    tree = extract({"main.py": b"import os\r\ndef f():\r\n    return os\r\ndef g(): pass\r\n"}, ("main.py", "parts.py", ["f"]))
+    tree = extract(
+        {"main.py": b"import os\r\ndef f():\r\n    return os\r\ndef g(): pass\r\n"}, ("main.py", "parts.py", ["f"])
+    )
     for path in ("main.py", "parts.py"):
         assert b"\n" not in tree.read(path).replace(b"\r\n", b"")
 
@@ -238,7 +273,11 @@ def test_a_file_without_a_final_newline_gets_one_for_what_moves_and_keeps_the_re
 
 
 def test_a_second_move_into_a_file_appends_in_order() -> None:
-    tree = extract({"main.py": "import os\ndef a(): return os\ndef b(): return os\ndef c(): pass\n"}, ("main.py", "p.py", ["b"]), ("main.py", "p.py", ["a"]))
+    tree = extract(
+        {"main.py": "import os\ndef a(): return os\ndef b(): return os\ndef c(): pass\n"},
+        ("main.py", "p.py", ["b"]),
+        ("main.py", "p.py", ["a"]),
+    )
     text = tree.read("p.py").decode()
     assert text.count("import os") == 1
     assert "def a(): return os\n" in text
@@ -246,7 +285,10 @@ def test_a_second_move_into_a_file_appends_in_order() -> None:
 
 
 def test_an_existing_target_keeps_its_text_and_stops_importing_what_arrives() -> None:
-    files = {"main.py": "def f(): return 1\ndef g(): pass\n", "parts.py": '"""Parts."""\nfrom main import f, g\nx = f()\n'}
+    files = {
+        "main.py": "def f(): return 1\ndef g(): pass\n",
+        "parts.py": '"""Parts."""\nfrom main import f, g\nx = f()\n',
+    }
     with_import = extract(files, ("main.py", "parts.py", ["f"]))
     text = with_import.read("parts.py").decode()
     assert text.startswith('"""Parts."""\nfrom main import g\n')
@@ -254,7 +296,11 @@ def test_an_existing_target_keeps_its_text_and_stops_importing_what_arrives() ->
 
 
 def test_a_new_package_exports_the_public_names_of_the_plan() -> None:
-    tree = extract({"t/main.py": "class A: pass\nclass _B: pass\nclass C: pass\n"}, ("t/main.py", "t/parts/a.py", ["A", "_B"]), ("t/main.py", "t/parts/c.py", ["C"]))
+    tree = extract(
+        {"t/main.py": "class A: pass\nclass _B: pass\nclass C: pass\n"},
+        ("t/main.py", "t/parts/a.py", ["A", "_B"]),
+        ("t/main.py", "t/parts/c.py", ["C"]),
+    )
     init = tree.read("t/parts/__init__.py").decode()
     assert imports(init) == ["from .a import A", "from .c import C"]
     assert '__all__ = ["A", "C"]' in init
@@ -275,7 +321,9 @@ def test_names_in_all_stay_in_all() -> None:
 
 
 def test_a_shebang_stays_with_the_script() -> None:
-    target, left = moved("#!/usr/bin/env python3\n# -*- coding: utf-8 -*-\n# about f\ndef f(): pass\ndef g(): pass\n", "f")
+    target, left = moved(
+        "#!/usr/bin/env python3\n# -*- coding: utf-8 -*-\n# about f\ndef f(): pass\ndef g(): pass\n", "f"
+    )
     assert left.startswith("#!/usr/bin/env python3\n# -*- coding: utf-8 -*-\n")
     assert "#!" not in target
     assert "# about f\ndef f(): pass\n" in target
@@ -289,14 +337,24 @@ def test_the_import_of_what_left_lands_below_the_path_line_it_needs() -> None:
 
 
 def test_comments_inside_a_split_import_are_kept() -> None:
-    target, left = moved("from lib import (\n    A,  # for f\n    B,  # for g\n)\ndef f(): return A\ndef g(): return B\n", "f")
+    target, left = moved(
+        "from lib import (\n    A,  # for f\n    B,  # for g\n)\ndef f(): return A\ndef g(): return B\n", "f"
+    )
     assert "# for f" in target + left
     assert "# for g" in left
 
 
 def test_line_drift_is_reported_and_not_fatal() -> None:
     tree = overlay({"main.py": "\n\ndef f():\n    pass\n"})
-    plan = plan_of({"kind": "extract-symbols", "source": "main.py", "target": "p.py", "symbols": ["f"], "expect_lines": {"f": [1, 2]}})
+    plan = plan_of(
+        {
+            "kind": "extract-symbols",
+            "source": "main.py",
+            "target": "p.py",
+            "symbols": ["f"],
+            "expect_lines": {"f": [1, 2]},
+        }
+    )
     messages = [f.message for f in run(tree, plan)["1"].findings]
     assert any("expects lines 1–2, found at 3–4" in m for m in messages)
 
@@ -311,7 +369,11 @@ def test_line_drift_is_reported_and_not_fatal() -> None:
         ({"main.py": "from lib import f\n"}, ["f"], "only imported there"),
         ({"other.py": "def f(): pass\n"}, ["f"], "no such file"),
         ({"main.py": "def f(): return np\nimport numpy as np\n", "p.py": "np = 3\n"}, ["f"], "rename one"),
-        ({"main.py": "N = 0\ndef f():\n    global N\n    N += 1\ndef g(): return 1\nprint(N)\n"}, ["f"], "rebind the module-level name 'N'"),
+        (
+            {"main.py": "N = 0\ndef f():\n    global N\n    N += 1\ndef g(): return 1\nprint(N)\n"},
+            ["f"],
+            "rebind the module-level name 'N'",
+        ),
     ],
 )
 def test_bad_input_gets_a_sentence(files: dict[str, str], symbols: list[str], sentence: str) -> None:

@@ -23,14 +23,24 @@ def write(tree: Overlay, root: Path) -> None:
         (root / path).write_bytes(tree.read(path))
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large], print_blob=True)
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+    print_blob=True,
+)
 @given(programs())
 def test_extraction_keeps_what_a_program_prints(program: Program) -> None:
     if not program.placed:
         reject()
     tree = overlay({"main.py": program.text})
     steps = [
-        {"kind": "extract-symbols", "source": "main.py", "target": target, "symbols": [s for s, t in program.placed.items() if t == target]}
+        {
+            "kind": "extract-symbols",
+            "source": "main.py",
+            "target": target,
+            "symbols": [s for s, t in program.placed.items() if t == target],
+        }
         for target in dict.fromkeys(program.placed.values())
     ]
     root = Path(tempfile.mkdtemp(prefix="program-"))
@@ -41,7 +51,16 @@ def test_extraction_keeps_what_a_program_prints(program: Program) -> None:
         try:
             outcomes = run(tree, plan_of(*steps))
         except BadInput as error:
-            event("refused: " + ("a rebound global" if "global" in str(error) else "an import cycle" if "cycle" in str(error) else str(error)))
+            event(
+                "refused: "
+                + (
+                    "a rebound global"
+                    if "global" in str(error)
+                    else "an import cycle"
+                    if "cycle" in str(error)
+                    else str(error)
+                )
+            )
             reject()
         write(tree, root)
         status, after = run_script(root, "main.py")

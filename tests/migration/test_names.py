@@ -67,7 +67,10 @@ def test_a_name_can_be_eager_and_deferred() -> None:
         ("try: import a\nfinally: b = a", set()),
         ("(n := m) + n", {"m"}),
         ("while (n := m): print(n)", {"m", "print"}),
-        ("match p:\n  case C(x=[a, *b]) if a: d = b\n  case {'k': v, **r}: e = v, r\n  case Z.y | None: f = a", {"p", "C", "Z", "a"}),
+        (
+            "match p:\n  case C(x=[a, *b]) if a: d = b\n  case {'k': v, **r}: e = v, r\n  case Z.y | None: f = a",
+            {"p", "C", "Z", "a"},
+        ),
         ("f'{a!r:{w}}'", {"a", "w"}),
         ("a.b.c(d=e)", {"a", "e"}),
         ("assert a, b", {"a", "b"}),
@@ -297,7 +300,13 @@ def test_agrees_with_the_compilers_symbol_table(code: str) -> None:
     needed |= {s.get_name() for s in top.get_symbols() if s.is_referenced()}
     poured: set[str] = set()
     if sys.version_info >= (3, 12):  # PEP 709: the table of a comprehension is poured into the one around it
-        poured = {t.id for n in ast.walk(ast.parse(code)) if isinstance(n, ast.comprehension) for t in ast.walk(n.target) if isinstance(t, ast.Name)}
+        poured = {
+            t.id
+            for n in ast.walk(ast.parse(code))
+            if isinstance(n, ast.comprehension)
+            for t in ast.walk(n.target)
+            if isinstance(t, ast.Name)
+        }
     # A class body reads the module's name where it has not bound its own yet; the table calls that local.
     class_locals = {s.get_name() for t in inner if t.get_type() == "class" for s in t.get_symbols()}
     assert needed - bound - poured <= free <= needed | class_locals | {s.get_name() for s in top.get_symbols()}

@@ -23,7 +23,10 @@ def plan(*steps: dict[str, Any], **top: Any) -> dict[str, Any]:
     ("data", "sentence"),
     [
         (plan({**MOVE, "kind": "move-modul"}), r"p.toml: step '1': unknown kind 'move-modul'"),
-        (plan({k: v for k, v in MOVE.items() if k != "kind"}), "field 'kind' is missing; expected one of extract-symbols"),
+        (
+            plan({k: v for k, v in MOVE.items() if k != "kind"}),
+            "field 'kind' is missing; expected one of extract-symbols",
+        ),
         (plan({**MOVE, "sorce": "x"}), "step '1': unknown field 'sorce' .did you mean 'source'"),
         (plan({k: v for k, v in MOVE.items() if k != "target"}), "step '1': field 'target' is missing"),
         (plan({**EXTRACT, "symbols": "f"}), "step '1': field 'symbols': Input should be a valid list, found 'f'"),
@@ -63,13 +66,32 @@ def test_a_file_that_is_not_toml_gets_a_sentence(tmp_path: Path) -> None:
 
 
 def test_an_unknown_plan_names_the_shipped_ones() -> None:
-    with pytest.raises(BadInput, match=r"neither a file nor one of the shipped plans \(.*visioncore.*\) .did you mean 'visioncore'"):
+    with pytest.raises(
+        BadInput, match=r"neither a file nor one of the shipped plans \(.*visioncore.*\) .did you mean 'visioncore'"
+    ):
         load_plan("visioncor")
 
 
 def test_the_shipped_plan_has_every_step_of_the_action_plan() -> None:
     ids = {step.id for step in load_plan("visioncore").step}
-    assert {"1.1", "1.2", "1.3", "1.4", "1.5", "2.1", "2.2", "2.3", "2.4", "3.1", "3.2", "3.3", "3.4", "3.5", "3.6", "3.7"} <= ids
+    assert {
+        "1.1",
+        "1.2",
+        "1.3",
+        "1.4",
+        "1.5",
+        "2.1",
+        "2.2",
+        "2.3",
+        "2.4",
+        "3.1",
+        "3.2",
+        "3.3",
+        "3.4",
+        "3.5",
+        "3.6",
+        "3.7",
+    } <= ids
     assert {step.kind for step in load_plan("visioncore").step} == set(KINDS)
 
 

@@ -24,8 +24,16 @@ def cleaned(text: str | bytes, *blocks: str) -> str:
     ("before", "block", "after"),
     [
         ("a = 1\n# b = torch.compile(a)\nc = 2\n", "torch.compile", "a = 1\nc = 2\n"),
-        ("# Build the model first\n# m = torch.compile(m)\n# and keep it in float32\nx = 1\n", "torch.compile", "# Build the model first\n# and keep it in float32\nx = 1\n"),
-        ("def f():\n    # with torch.autocast('cuda'):\n    return 1  # autocast\n", "autocast", "def f():\n    return 1  # autocast\n"),
+        (
+            "# Build the model first\n# m = torch.compile(m)\n# and keep it in float32\nx = 1\n",
+            "torch.compile",
+            "# Build the model first\n# and keep it in float32\nx = 1\n",
+        ),
+        (
+            "def f():\n    # with torch.autocast('cuda'):\n    return 1  # autocast\n",
+            "autocast",
+            "def f():\n    return 1  # autocast\n",
+        ),
         ("x = 1\n\n# class P(Q):\n#     def f(self):\n#         pass\n\ny = 2\n", "class P", "x = 1\n\ny = 2\n"),
         ("x = 1\n\n# class P:\n#     a = 1\n\n#     b = 2\n\n\ny = 2\n", "class P", "x = 1\n\n\ny = 2\n"),
         ("#x = old()\n#y = old(x)\nz = 1\n", "old(x)", "z = 1\n"),
@@ -63,12 +71,19 @@ def test_line_endings_are_kept() -> None:
 
 def test_what_went_is_reported_line_by_line() -> None:
     tree = overlay({"m.py": "x = 1\n# a = old()\n# b = old()\n"})
-    outcome = run(tree, plan_of({"kind": "remove-commented-code", "file": "m.py", "blocks": ["old", "never there"]}))["1"]
+    outcome = run(tree, plan_of({"kind": "remove-commented-code", "file": "m.py", "blocks": ["old", "never there"]}))[
+        "1"
+    ]
     assert outcome.removed_comments == ["# a = old()", "# b = old()"]
-    assert [f.message for f in outcome.findings] == ["commented-out code (old) removed, lines 2–3", "no commented-out code contains 'never there'"]
+    assert [f.message for f in outcome.findings] == [
+        "commented-out code (old) removed, lines 2–3",
+        "no commented-out code contains 'never there'",
+    ]
 
 
-@pytest.mark.parametrize(("files", "sentence"), [({"n.py": ""}, "no such file"), ({"m.py": "def (\n"}, "does not parse")])
+@pytest.mark.parametrize(
+    ("files", "sentence"), [({"n.py": ""}, "no such file"), ({"m.py": "def (\n"}, "does not parse")]
+)
 def test_bad_input_gets_a_sentence(files: dict[str, str], sentence: str) -> None:
     with pytest.raises(BadInput, match=sentence):
         run(overlay(dict(files)), plan_of({"kind": "remove-commented-code", "file": "m.py", "blocks": ["x"]}))

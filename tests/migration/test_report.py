@@ -11,7 +11,13 @@ from tests.migration.support import plan_of
 
 def decision() -> dict[str, Outcome]:
     return {
-        "1.1": Outcome("kept", "they differ", findings=[Finding("decision", "jake/train.py", 13, "`Sampler.weight` differs", "weight = 2\n", "weight = 3\n")])
+        "1.1": Outcome(
+            "kept",
+            "they differ",
+            findings=[
+                Finding("decision", "jake/train.py", 13, "`Sampler.weight` differs", "weight = 2\n", "weight = 3\n")
+            ],
+        )
     }
 
 
@@ -38,7 +44,9 @@ def test_files_say_what_became_of_them() -> None:
 
 def test_an_edit_that_changes_nothing_is_no_change() -> None:
     step = {"kind": "entry-point", "file": "training/train.py", "max_lines": 9, "symbols_left": []}
-    report = made(FILES, plan_of(step), {"1": Outcome("already done", edits={"README.md": b"Run training/train.py\n"})}, [HOLDS])
+    report = made(
+        FILES, plan_of(step), {"1": Outcome("already done", edits={"README.md": b"Run training/train.py\n"})}, [HOLDS]
+    )
     assert report.files == [] and report.steps[0].files == []
     assert report.headline == "Nothing to do"
 
@@ -65,14 +73,31 @@ def test_carriage_returns_in_the_new_home_do_not_make_a_text_another_one() -> No
 
 def test_the_json_has_the_promised_keys_and_is_json() -> None:
     data = json.loads(json.dumps(example([HOLDS, failing()]).to_json()))
-    assert {"plan", "repo", "applied", "ok", "steps", "gates", "decisions", "behaviour_changes", "files", "seconds", "next"} <= set(data)
+    assert {
+        "plan",
+        "repo",
+        "applied",
+        "ok",
+        "steps",
+        "gates",
+        "decisions",
+        "behaviour_changes",
+        "files",
+        "seconds",
+        "next",
+    } <= set(data)
     assert set(data["plan"]) == {"name", "title", "digest", "file"}
     assert data["gates"][1] == {
         "name": "cycles",
         "claim": "No import cycle that was not there",
         "holds": False,
         "failures": [
-            {"path": "training/callbacks.py", "line": 3, "message": "imports `training.train`, which imports it", "fatal": True},
+            {
+                "path": "training/callbacks.py",
+                "line": 3,
+                "message": "imports `training.train`, which imports it",
+                "fatal": True,
+            },
             {"path": "jake/look.py", "line": 1, "message": "parses slowly", "fatal": False},
         ],
     }

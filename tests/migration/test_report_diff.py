@@ -37,8 +37,20 @@ def lay(root: Path, files: FILES) -> Path:
 
 
 def git_apply(root: Path, patch: bytes) -> None:
-    environment = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null", "GIT_CEILING_DIRECTORIES": str(root.parent)}
-    done = subprocess.run(["git", "apply", "--whitespace=nowarn", "-"], cwd=root, input=patch, capture_output=True, env=environment, check=False)
+    environment = {
+        **os.environ,
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_CONFIG_SYSTEM": "/dev/null",
+        "GIT_CEILING_DIRECTORIES": str(root.parent),
+    }
+    done = subprocess.run(
+        ["git", "apply", "--whitespace=nowarn", "-"],
+        cwd=root,
+        input=patch,
+        capture_output=True,
+        env=environment,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr.decode() + patch.decode("utf-8", "backslashreplace")
 
 
@@ -47,7 +59,14 @@ def patch_of(before: FILES, after: FILES, root: Path) -> bytes:
     base = Overlay(Tree(lay(root, before)))
     contents: dict[str, bytes | None] = {path: content for path, (content, _) in after.items()}
     gone = {path: None for path in before if path not in after}
-    return unified_diff(base, edited(base, {**contents, **gone}, {path: 0o755 if executable else 0o644 for path, (_, executable) in after.items()}))
+    return unified_diff(
+        base,
+        edited(
+            base,
+            {**contents, **gone},
+            {path: 0o755 if executable else 0o644 for path, (_, executable) in after.items()},
+        ),
+    )
 
 
 def assert_applies(before: FILES, after: FILES) -> bytes:
@@ -62,11 +81,30 @@ def assert_applies(before: FILES, after: FILES) -> bytes:
 
 # Names of one folder level cannot collide with each other's folders; the second level is a folder of its own.
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=8)
-PATHS = NAMES.filter(lambda n: n not in (".", "..", "f") and n.lower() != ".git").flatmap(lambda n: st.sampled_from([n, f"f/{n}"]))
-LINES = st.sampled_from(
-    [b"", b"a", b"b", b"    x = 1", b"-- a", b"++ b", b"\\ No newline", b"caf\xe9 \xff", b"na\xc3\xafve", b"\r", b"a\r", b"\x00", b"@@ -1 +1 @@", b" \t"]
+PATHS = NAMES.filter(lambda n: n not in (".", "..", "f") and n.lower() != ".git").flatmap(
+    lambda n: st.sampled_from([n, f"f/{n}"])
 )
-CONTENTS = st.builds(lambda lines, end: b"\n".join(lines) + end, st.lists(LINES, max_size=30), st.sampled_from([b"", b"\n", b"\r\n"]))
+LINES = st.sampled_from(
+    [
+        b"",
+        b"a",
+        b"b",
+        b"    x = 1",
+        b"-- a",
+        b"++ b",
+        b"\\ No newline",
+        b"caf\xe9 \xff",
+        b"na\xc3\xafve",
+        b"\r",
+        b"a\r",
+        b"\x00",
+        b"@@ -1 +1 @@",
+        b" \t",
+    ]
+)
+CONTENTS = st.builds(
+    lambda lines, end: b"\n".join(lines) + end, st.lists(LINES, max_size=30), st.sampled_from([b"", b"\n", b"\r\n"])
+)
 TREES = st.dictionaries(PATHS, st.tuples(CONTENTS, st.booleans()), max_size=4)
 
 
@@ -77,8 +115,12 @@ def test_git_apply_turns_the_tree_before_into_the_tree_after(before: FILES, afte
 
 
 @settings(max_examples=150, deadline=None)
-@given(lines=st.lists(LINES, max_size=40), edits=st.lists(st.tuples(st.integers(0, 40), LINES), max_size=4), data=st.data())
-def test_git_apply_takes_small_edits_of_one_file(lines: list[bytes], edits: list[tuple[int, bytes]], data: st.DataObject) -> None:
+@given(
+    lines=st.lists(LINES, max_size=40), edits=st.lists(st.tuples(st.integers(0, 40), LINES), max_size=4), data=st.data()
+)
+def test_git_apply_takes_small_edits_of_one_file(
+    lines: list[bytes], edits: list[tuple[int, bytes]], data: st.DataObject
+) -> None:
     changed = list(lines)
     for where, line in edits:
         changed[where : where + data.draw(st.integers(0, 2))] = [line]
@@ -104,7 +146,17 @@ def test_a_change_of_mode_alone_has_no_hunks() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["with space.py", "naïve.py", 'quo"te.py', "tab\t.py", "back\\slash.py", "new\nline.py", "trailing ", os.fsdecode(b"latin\xe9.py")]
+    "path",
+    [
+        "with space.py",
+        "naïve.py",
+        'quo"te.py',
+        "tab\t.py",
+        "back\\slash.py",
+        "new\nline.py",
+        "trailing ",
+        os.fsdecode(b"latin\xe9.py"),
+    ],
 )
 def test_any_path_goes_through(path: str) -> None:
     assert_applies({path: (b"a\n", False)}, {path: (b"b\n", False)})
@@ -112,7 +164,9 @@ def test_any_path_goes_through(path: str) -> None:
 
 
 def test_a_name_with_a_space_ends_in_a_tab_as_git_writes_it() -> None:
-    assert b"--- a/run all.sh\t\n+++ b/run all.sh\t\n" in assert_applies({"run all.sh": (b"a\n", False)}, {"run all.sh": (b"b\n", False)})
+    assert b"--- a/run all.sh\t\n+++ b/run all.sh\t\n" in assert_applies(
+        {"run all.sh": (b"a\n", False)}, {"run all.sh": (b"b\n", False)}
+    )
 
 
 def test_carriage_returns_and_odd_bytes_are_kept() -> None:

@@ -33,7 +33,11 @@ def edges(files: dict[str, str | bytes], *paths: str) -> set[tuple[str, str, str
         ("training/b.py", "from .train import A\n", ("A",)),
         ("training/b.py", "from . import train\n", ()),
         ("training/b.py", "from train import A\n", ("A",)),
-        ("other/b.py", "import sys, os\nsys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'training'))\nfrom train import A\n", ("A",)),
+        (
+            "other/b.py",
+            "import sys, os\nsys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'training'))\nfrom train import A\n",
+            ("A",),
+        ),
     ],
 )
 def test_an_import_of_any_form_is_found(path: str, text: str, names: tuple[str, ...]) -> None:
@@ -75,12 +79,23 @@ def test_what_only_looks_like_a_use_is_none(path: str, text: str) -> None:
 
 
 def test_a_dotted_name_means_the_innermost_module_alone() -> None:
-    files: dict[str, str | bytes] = {"pkg/__init__.py": "", "pkg/sub/__init__.py": "", "pkg/sub/a.py": "", "c.yaml": "_target_: pkg.sub.a.Net\n"}
-    assert edges(files, *(path for path in files if path.endswith(".py"))) == {("c.yaml", "pkg/sub/a.py", "mention", ())}
+    files: dict[str, str | bytes] = {
+        "pkg/__init__.py": "",
+        "pkg/sub/__init__.py": "",
+        "pkg/sub/a.py": "",
+        "c.yaml": "_target_: pkg.sub.a.Net\n",
+    }
+    assert edges(files, *(path for path in files if path.endswith(".py"))) == {
+        ("c.yaml", "pkg/sub/a.py", "mention", ())
+    }
 
 
 def test_a_bare_name_that_two_files_bear_is_nobody() -> None:
-    files: dict[str, str | bytes] = {"jake/train.py": "", "jobs/run.sh": "python train.py\n", "jake/run.sh": "python train.py\n"}
+    files: dict[str, str | bytes] = {
+        "jake/train.py": "",
+        "jobs/run.sh": "python train.py\n",
+        "jake/run.sh": "python train.py\n",
+    }
     assert edges(files, MODULE, "jake/train.py") == {("jake/run.sh", "jake/train.py", "call", ())}
 
 
@@ -90,7 +105,13 @@ def test_notebook_cells_count_magics_and_all() -> None:
         {"cell_type": "code", "source": ["%load_ext autoreload\n", "from training.train import A"]},
     ]
     shell = [{"cell_type": "code", "source": "!python training/train.py\nx = ("}]
-    assert edges({"a.ipynb": json.dumps({"cells": cells}), "b.ipynb": json.dumps({"cells": shell}), "c.ipynb": "{broken training.train"}) == {
+    assert edges(
+        {
+            "a.ipynb": json.dumps({"cells": cells}),
+            "b.ipynb": json.dumps({"cells": shell}),
+            "c.ipynb": "{broken training.train",
+        }
+    ) == {
         ("a.ipynb", MODULE, "import", ("A",)),
         ("b.ipynb", MODULE, "call", ()),
     }
@@ -111,18 +132,27 @@ def test_a_very_long_line_takes_no_time_to_speak_of() -> None:
 
 
 KEYS = [f"k{i}" for i in range(9)]
-PAIRS = st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from(KEYS)).filter(lambda p: p[0] != p[1]), max_size=24, unique=True)
+PAIRS = st.lists(
+    st.tuples(st.sampled_from(KEYS), st.sampled_from(KEYS)).filter(lambda p: p[0] != p[1]), max_size=24, unique=True
+)
 SIZES = st.fixed_dictionaries({key: st.tuples(st.floats(50, 300), st.floats(30, 400)) for key in KEYS})
 
 
 @given(sizes=SIZES, pairs=PAIRS)
-def test_boxes_never_overlap_and_no_arrow_runs_over_a_box(sizes: dict[str, tuple[float, float]], pairs: list[tuple[str, str]]) -> None:
+def test_boxes_never_overlap_and_no_arrow_runs_over_a_box(
+    sizes: dict[str, tuple[float, float]], pairs: list[tuple[str, str]]
+) -> None:
     found = layered(sizes, pairs)
     assert set(found.boxes) == set(sizes) and set(found.routes) == set(pairs)
     for a, b in itertools.combinations(found.boxes.values(), 2):
         assert a.x + a.width <= b.x or b.x + b.width <= a.x or a.y + a.height <= b.y or b.y + b.height <= a.y
     for box in found.boxes.values():
-        assert box.x >= 0 and box.y >= -1e-6 and box.x + box.width <= found.width + 1e-6 and box.y + box.height <= found.height + 1e-6
+        assert (
+            box.x >= 0
+            and box.y >= -1e-6
+            and box.x + box.width <= found.width + 1e-6
+            and box.y + box.height <= found.height + 1e-6
+        )
     assert not crossed(found)
 
 
@@ -140,7 +170,9 @@ def crossed(found: Layout) -> list[tuple[tuple[str, str], str]]:
 
 
 @given(sizes=SIZES, pairs=PAIRS)
-def test_arrows_of_a_graph_without_cycles_point_right(sizes: dict[str, tuple[float, float]], pairs: list[tuple[str, str]]) -> None:
+def test_arrows_of_a_graph_without_cycles_point_right(
+    sizes: dict[str, tuple[float, float]], pairs: list[tuple[str, str]]
+) -> None:
     found = layered(sizes, [(a, b) for a, b in pairs if a < b])
     assert all(points[0][0] < points[-1][0] for points in found.routes.values())
 
@@ -150,10 +182,18 @@ def test_nothing_to_draw_is_an_empty_drawing() -> None:
 
 
 def test_a_definition_has_one_colour_in_both_homes_and_the_rest_has_none() -> None:
-    files: dict[str, str | bytes] = {MODULE: "class A: pass\ndef main(): pass\n", "jake/train.py": "class A: pass\n", "run.sh": "python training/train.py\n"}
+    files: dict[str, str | bytes] = {
+        MODULE: "class A: pass\ndef main(): pass\n",
+        "jake/train.py": "class A: pass\n",
+        "run.sh": "python training/train.py\n",
+    }
     tree = overlay(files)
     drawn = picture(tree, [MODULE, "jake/train.py"], imports_of(tree, [MODULE]), {"A": 4}, {"jake/train.py": "goes"})
-    assert [(line.label, line.colour) for key in (MODULE, "jake/train.py") for line in drawn.nodes[key].lines] == [("A", 4), ("main", None), ("A", 4)]
+    assert [(line.label, line.colour) for key in (MODULE, "jake/train.py") for line in drawn.nodes[key].lines] == [
+        ("A", 4),
+        ("main", None),
+        ("A", 4),
+    ]
     assert drawn.nodes["jake/train.py"].tag == "goes"
     assert [(a, b, imports) for a, b, imports, _ in drawn.arrows] == [("run.sh", MODULE, False)]
 

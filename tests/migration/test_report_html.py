@@ -60,7 +60,10 @@ def test_the_page_leans_on_nothing_outside_itself() -> None:
         if name in ("src", "href", "action", "data") and not (value or "").startswith("#")
     ]
     assert outside == []
-    assert "url(" not in "".join(line for line in render_html(example()).splitlines() if "marker-end" not in line) and "@import" not in page.text
+    assert (
+        "url(" not in "".join(line for line in render_html(example()).splitlines() if "marker-end" not in line)
+        and "@import" not in page.text
+    )
 
 
 def test_links_within_the_page_lead_somewhere_and_ids_are_unique() -> None:
@@ -71,7 +74,12 @@ def test_links_within_the_page_lead_somewhere_and_ids_are_unique() -> None:
 
 
 @pytest.mark.parametrize(
-    ("applied", "verdicts", "expected"), [(True, [HOLDS], "Applied"), (False, [HOLDS], "Ready to apply"), (False, [HOLDS, failing()], "A gate does not hold")]
+    ("applied", "verdicts", "expected"),
+    [
+        (True, [HOLDS], "Applied"),
+        (False, [HOLDS], "Ready to apply"),
+        (False, [HOLDS, failing()], "A gate does not hold"),
+    ],
 )
 def test_the_verdict_is_the_heading(applied: bool, verdicts: list[Verdict], expected: str) -> None:
     page = render_html(example(verdicts, applied=applied))
@@ -118,7 +126,11 @@ def test_nothing_of_the_repository_is_taken_for_html() -> None:
     files: dict[str, str | bytes] = {name: f"class A:\n    x = '{evil}'\n", "b.sh": f"echo '{evil}'\n"}
     step = {"id": evil, "title": evil, "kind": "entry-point", "file": name, "max_lines": 9, "symbols_left": []}
     moved = [Moved("A", name, "new.py", (1, 2), evil, evil)]
-    edits: dict[str, bytes | None] = {name: evil.encode(), "new.py": f"class A:\n    x = '{evil}'\n".encode(), "b.sh": f"echo {evil}\n".encode()}
+    edits: dict[str, bytes | None] = {
+        name: evil.encode(),
+        "new.py": f"class A:\n    x = '{evil}'\n".encode(),
+        "b.sh": f"echo {evil}\n".encode(),
+    }
     findings = [Finding(level, name, 1, evil + "`x`", evil, evil + "!") for level in LEVELS]
     report = made(files, plan_of(step), {evil: Outcome("done", evil, edits, {}, findings, moved)}, [HOLDS])
     page = Page(render_html(report))
@@ -152,17 +164,30 @@ def test_a_huge_diff_is_cut_and_says_so() -> None:
 
 
 def test_an_empty_file_and_a_change_of_mode_have_words_instead_of_lines() -> None:
-    page = render_html(made({"run.sh": "x\n"}, plan(), {"1.1": Outcome("done", edits={"pkg/__init__.py": b"", "run.sh": b"x\n"}, modes={"run.sh": 0o755})}, []))
+    page = render_html(
+        made(
+            {"run.sh": "x\n"},
+            plan(),
+            {"1.1": Outcome("done", edits={"pkg/__init__.py": b"", "run.sh": b"x\n"}, modes={"run.sh": 0o755})},
+            [],
+        )
+    )
     assert "An empty file." in page and "Only the file's permissions." in page.replace("&#39;", "'")
 
 
 def test_lines_that_were_inserted_do_not_push_their_neighbours_apart() -> None:
-    (part,) = compare("a\nmean = gather(vals)\nz\n", "a\nvalid = vals[ok]\nif not valid:\n    return\nmean = gather(valid)\nz\n")
+    (part,) = compare(
+        "a\nmean = gather(vals)\nz\n", "a\nvalid = vals[ok]\nif not valid:\n    return\nmean = gather(valid)\nz\n"
+    )
     assert [(row.old_line, row.new_line) for row in part] == [(1, 1), (None, 2), (None, 3), (None, 4), (2, 5), (3, 6)]
 
 
 def test_only_the_changed_words_of_a_line_are_marked() -> None:
-    assert segments("from a.b import C", "from a.d import C")[1] == (("from a.", False), ("d", True), (" import C", False))
+    assert segments("from a.b import C", "from a.d import C")[1] == (
+        ("from a.", False),
+        ("d", True),
+        (" import C", False),
+    )
 
 
 def test_lines_with_nothing_in_common_are_not_cut_into_pieces() -> None:

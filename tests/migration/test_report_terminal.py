@@ -16,7 +16,10 @@ from tests.migration.support import plan_of
 
 def printed(report: Report, width: int = 120, terminal: bool = False) -> str:
     stream = io.StringIO()
-    render_terminal(report, Console(file=stream, width=width, force_terminal=terminal, color_system="standard" if terminal else None))
+    render_terminal(
+        report,
+        Console(file=stream, width=width, force_terminal=terminal, color_system="standard" if terminal else None),
+    )
     return stream.getvalue()
 
 
@@ -54,7 +57,12 @@ def test_a_gate_that_does_not_hold_says_why_and_where() -> None:
 
 
 def test_a_decision_shows_both_versions_side_by_side_under_their_files() -> None:
-    text = printed(with_findings(Finding("decision", "jake/train.py", 13, "`Sampler.weight` differs", "    weight = 2\n", "    weight = 3\n")), 80)
+    text = printed(
+        with_findings(
+            Finding("decision", "jake/train.py", 13, "`Sampler.weight` differs", "    weight = 2\n", "    weight = 3\n")
+        ),
+        80,
+    )
     header = next(line for line in text.splitlines() if "training/train.py" in line and "jake/train.py" in line)
     assert header.index("training/train.py") < header.index("jake/train.py")
     assert any("- weight = 2" in line and "+ weight = 3" in line for line in text.splitlines())
@@ -84,7 +92,14 @@ def test_text_of_the_repository_cannot_steer_the_terminal_or_the_markup() -> Non
     text = printed(with_findings(hostile), terminal=True)
     assert "\x1b[31mred" not in text and "\x1b]0" not in text and "\u202e" not in text
     assert "[bold]says[/bold]" in text and ":smile:" in text
-    step = {"id": "[red]", "title": "[/x]", "kind": "entry-point", "file": "training/train.py", "max_lines": 9, "symbols_left": []}
+    step = {
+        "id": "[red]",
+        "title": "[/x]",
+        "kind": "entry-point",
+        "file": "training/train.py",
+        "max_lines": 9,
+        "symbols_left": [],
+    }
     assert "[red]" in printed(made(FILES, plan_of(step), {"[red]": Outcome()}, []))
 
 

@@ -159,7 +159,7 @@ def test_a_command_shown_to_a_person_is_a_shown_call(text: str) -> None:
         'drop() { local f=$1; rm "$f"; }\nS=train.py\npython $S\ndrop "$S"',
         'source lib.sh\nS=train.py\npython $S\nsafe_remove "$S"',
         "S=train.py\npython $S\ncat new > $S",
-        "S=train.py\npython $S\nbash -c \"rm $S\"",
+        'S=train.py\npython $S\nbash -c "rm $S"',
     ],
 )
 def test_a_mention_is_not_a_call(text: str) -> None:

@@ -57,7 +57,10 @@ def store_of(root: Path, **edits: bytes | None) -> Store:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    write_tree(tmp_path / "tree", {"a.py": b"a = 1\r\n", "b.py": b"\xef\xbb\xbfb\n\n", "pkg/deep/c.py": b"c", "run.sh": b"#!/bin/sh\n"})
+    write_tree(
+        tmp_path / "tree",
+        {"a.py": b"a = 1\r\n", "b.py": b"\xef\xbb\xbfb\n\n", "pkg/deep/c.py": b"c", "run.sh": b"#!/bin/sh\n"},
+    )
     (tmp_path / "tree/run.sh").chmod(0o755)
     return tmp_path / "tree"
 
@@ -70,7 +73,11 @@ def test_changes_are_the_real_differences_sorted() -> None:
     after = Overlay(base)
     after.edit({"b.py": b"B", "same.py": b"s", "gone.py": None, "new.py": b"n", "never.py": None})
     changes = changes_of(base, after)
-    assert [(c.path, c.before, c.after) for c in changes] == [("b.py", b"b", b"B"), ("gone.py", b"g", None), ("new.py", None, b"n")]
+    assert [(c.path, c.before, c.after) for c in changes] == [
+        ("b.py", b"b", b"B"),
+        ("gone.py", b"g", None),
+        ("new.py", None, b"n"),
+    ]
     assert [(c.mode_before is None, c.mode_after) for c in changes] == [(False, 0o644), (False, None), (True, 0o644)]
 
 
@@ -92,7 +99,9 @@ def test_a_change_of_mode_alone_is_a_change(root: Path) -> None:
 
 
 def test_apply_creates_modifies_and_deletes(root: Path) -> None:
-    Store(root).apply(planned(root, {"a.py": b"a = 2\r\n", "b.py": None, "x/y/new.py": b"n"}, {"x/y/new.py": 0o755}), {})
+    Store(root).apply(
+        planned(root, {"a.py": b"a = 2\r\n", "b.py": None, "x/y/new.py": b"n"}, {"x/y/new.py": 0o755}), {}
+    )
     after = snapshot(root)
     assert after["a.py"][0] == b"a = 2\r\n"
     assert "b.py" not in after
@@ -123,7 +132,12 @@ def test_apply_without_changes_writes_nothing(root: Path) -> None:
 
 def test_looking_writes_nothing(root: Path) -> None:
     store = Store(root)
-    assert (store.history(), store.recover(), store.rollback(), store.conflicts(planned(root, {"a.py": b""}))) == ([], None, [], [])
+    assert (store.history(), store.recover(), store.rollback(), store.conflicts(planned(root, {"a.py": b""}))) == (
+        [],
+        None,
+        [],
+        [],
+    )
     assert not (root / ".migration").exists()
 
 
@@ -305,7 +319,9 @@ def test_rollback_restores_bytes_modes_folders_and_times(root: Path) -> None:
     os.utime(root / "a.py", ns=(1, 1_234_567_891))
     before = snapshot(root)
     store = Store(root)
-    store.apply(planned(root, {"a.py": b"", "run.sh": None, "pkg/deep/c.py": None, "x/y/z.py": b"z"}, {"a.py": 0o600}), {})
+    store.apply(
+        planned(root, {"a.py": b"", "run.sh": None, "pkg/deep/c.py": None, "x/y/z.py": b"z"}, {"a.py": 0o600}), {}
+    )
     assert sorted(store.rollback()) == ["a.py", "pkg/deep/c.py", "run.sh", "x/y/z.py"]
     assert snapshot(root) == before
     assert (root / "a.py").stat().st_mtime_ns == 1_234_567_891
@@ -431,16 +447,26 @@ def test_odd_file_names(root: Path) -> None:
 # ---------------------------------------------------------------- a law
 
 parts = st.sampled_from(["a", "b", "c"])
-paths = st.lists(parts, max_size=2).map(lambda folders: "/".join([*folders, ""])).flatmap(lambda p: parts.map(lambda n: f"{p}{n}.py"))
+paths = (
+    st.lists(parts, max_size=2)
+    .map(lambda folders: "/".join([*folders, ""]))
+    .flatmap(lambda p: parts.map(lambda n: f"{p}{n}.py"))
+)
 modes = st.sampled_from([0o644, 0o755, 0o600, 0o444])
 trees = st.dictionaries(paths, st.tuples(st.binary(max_size=8), modes), max_size=6)
-edits = st.lists(st.dictionaries(paths, st.none() | st.tuples(st.binary(max_size=8), modes), min_size=1, max_size=6), min_size=1, max_size=3)
+edits = st.lists(
+    st.dictionaries(paths, st.none() | st.tuples(st.binary(max_size=8), modes), min_size=1, max_size=6),
+    min_size=1,
+    max_size=3,
+)
 
 
 @settings(max_examples=60, deadline=None)
 @given(trees, edits)
 def test_applies_and_as_many_rollbacks_are_the_identity(
-    tmp_path_factory: pytest.TempPathFactory, tree: dict[str, tuple[bytes, int]], rounds: list[dict[str, tuple[bytes, int] | None]]
+    tmp_path_factory: pytest.TempPathFactory,
+    tree: dict[str, tuple[bytes, int]],
+    rounds: list[dict[str, tuple[bytes, int] | None]],
 ) -> None:
     root = tmp_path_factory.mktemp("law")
     write_tree(root, {path: content for path, (content, _) in tree.items()})

@@ -86,7 +86,13 @@ def full_for_good(name: str) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    files = {"modified.py": b"one\r\n", "deleted.py": b"gone", "run.sh": b"#!/bin/sh\n", "only/one/here.py": b"last", "pkg/kept.py": b"k"}
+    files = {
+        "modified.py": b"one\r\n",
+        "deleted.py": b"gone",
+        "run.sh": b"#!/bin/sh\n",
+        "only/one/here.py": b"last",
+        "pkg/kept.py": b"k",
+    }
     write_tree(tmp_path / "tree", files)
     (tmp_path / "tree/run.sh").chmod(0o755)
     (tmp_path / "tree/only/one").chmod(0o710)
@@ -94,7 +100,14 @@ def root(tmp_path: Path) -> Path:
 
 
 def changes_in(root: Path) -> list[Change]:
-    edits = {"modified.py": b"two\r\n", "deleted.py": None, "run.sh": b"#!/bin/bash\n", "only/one/here.py": None, "pkg/new/sub/n.py": b"n", "top.py": b"t"}
+    edits = {
+        "modified.py": b"two\r\n",
+        "deleted.py": None,
+        "run.sh": b"#!/bin/bash\n",
+        "only/one/here.py": None,
+        "pkg/new/sub/n.py": b"n",
+        "top.py": b"t",
+    }
     return planned(root, edits, {"top.py": 0o755, "pkg/kept.py": 0o600})
 
 
@@ -248,8 +261,12 @@ def _changed_and_synced_between(log: list[tuple[str, Path]], begun: int, done: i
     assert begun < in_tree[0]
     assert in_tree[-1] < done
     assert ("sync", home) in log[begun : in_tree[0]]
-    changed = {path.parent for name, path in (log[i] for i in in_tree) if name in ("replace", "unlink", "mkdir", "rmdir")}
-    assert {folder for folder in changed if folder.is_dir()} <= {path for name, path in log[in_tree[0] : done] if name == "sync"}
+    changed = {
+        path.parent for name, path in (log[i] for i in in_tree) if name in ("replace", "unlink", "mkdir", "rmdir")
+    }
+    assert {folder for folder in changed if folder.is_dir()} <= {
+        path for name, path in log[in_tree[0] : done] if name == "sync"
+    }
 
 
 def test_a_folder_that_may_not_be_written() -> None:
@@ -262,8 +279,14 @@ def test_a_folder_that_may_not_be_written() -> None:
             for path in (root, root / "a.py", root / "locked", root / "locked/b.py"):
                 os.chown(path, 65534, 65534)
             os.setuid(65534)
-        for edits in ({"a.py": b"A", "locked/b.py": b"B"}, {"a.py": b"A", "locked/new/c.py": b"c"}, {"a.py": None, "locked/b.py": None}):
-            with pytest.raises(MigrationError, match=r"locked.*Permission denied; nothing was applied, the tree is as it was"):
+        for edits in (
+            {"a.py": b"A", "locked/b.py": b"B"},
+            {"a.py": b"A", "locked/new/c.py": b"c"},
+            {"a.py": None, "locked/b.py": None},
+        ):
+            with pytest.raises(
+                MigrationError, match=r"locked.*Permission denied; nothing was applied, the tree is as it was"
+            ):
                 Store(root).apply(planned(root, edits), {})
             assert {**snapshot(root), "locked": (None, 0o755)} == before
 

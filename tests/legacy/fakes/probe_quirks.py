@@ -363,7 +363,10 @@ def old_lightning(work):
         "single": {
             "keys": keys,
             "steps": steps,
-            "same": all(torch.equal(a, b) for a, b in zip(single.state_dict().values(), loaded.state_dict().values(), strict=True)),
+            "same": all(
+                torch.equal(a, b)
+                for a, b in zip(single.state_dict().values(), loaded.state_dict().values(), strict=True)
+            ),
             "hparams": sorted(hparams),
             "model_class": f"{hparams['model_class'].__module__}.{hparams['model_class'].__qualname__}",
         }
@@ -375,7 +378,12 @@ def old_lightning(work):
     save_model_with_metadata(loaded, f"{work}/best/b.ckpt", {"val_loss": 0.1})
     out["best"] = find_best_checkpoint(f"{work}/best").name
 
-    multi = MultiDatasetPLCore(build_model, {**config, "model_type": "v1multi"}, [{"cids": [0, 1]}, {"cids": [0, 1, 2]}], optim_kwargs={"lr": 1e-2})
+    multi = MultiDatasetPLCore(
+        build_model,
+        {**config, "model_type": "v1multi"},
+        [{"cids": [0, 1]}, {"cids": [0, 1, 2]}],
+        optim_kwargs={"lr": 1e-2},
+    )
     loader = torch.utils.data.DataLoader([{"a": item(2), "b": item(3)} for _ in range(4)], batch_size=4)
     path, keys, steps = fit(multi, loader)
     ckpt = torch.load(path, weights_only=False)

@@ -38,7 +38,10 @@ class Watch(pl.Callback):
         self.record["before"] = sums(pl_module)
         self.record["sampler"] = describe(trainer.train_dataloader.sampler)
         self.record["val_sampler"] = describe(trainer.val_dataloaders.sampler)
-        self.record["groups"] = [{"lr": g["lr"], "wd": g["weight_decay"], "tensors": len(g["params"])} for g in trainer.optimizers[0].param_groups]
+        self.record["groups"] = [
+            {"lr": g["lr"], "wd": g["weight_decay"], "tensors": len(g["params"])}
+            for g in trainer.optimizers[0].param_groups
+        ]
 
     def on_train_epoch_start(self, trainer, pl_module):
         lrs = [g["lr"] for g in trainer.optimizers[0].param_groups]
@@ -71,7 +74,9 @@ def patch(state):
     trainer_init = pl.Trainer.__init__
 
     def init(self, *args, **kwargs):
-        state["record"]["trainer"] = {k: v for k, v in kwargs.items() if isinstance(v, (int, float, str, bool, type(None)))}
+        state["record"]["trainer"] = {
+            k: v for k, v in kwargs.items() if isinstance(v, (int, float, str, bool, type(None)))
+        }
         kwargs.update(accelerator="cpu", devices=1)
         if state["half"]:
             kwargs.pop("precision")

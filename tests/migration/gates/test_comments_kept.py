@@ -43,7 +43,9 @@ def test_a_comment_that_becomes_a_string_is_lost() -> None:
 
 
 def test_shell_comments_count_too() -> None:
-    check = check_of({"a.sh": "#!/bin/bash\n# python x.py \\\n#   --flag\npython y.py\n"}, {"a.sh": "#!/bin/bash\npython y.py\n"})
+    check = check_of(
+        {"a.sh": "#!/bin/bash\n# python x.py \\\n#   --flag\npython y.py\n"}, {"a.sh": "#!/bin/bash\npython y.py\n"}
+    )
     assert len(fatal(check, GATE)) == 2
 
 
@@ -65,10 +67,17 @@ def test_a_finding_about_a_line_with_a_comment_does_not_excuse_the_comment() -> 
     assert fatal(check_of({"a.py": "import a  # why\n"}, {"a.py": "import b\n"}, {"1": outcome}), GATE)
 
 
-REPLACE = {"kind": "document-arguments", "file": "a.py", "options": {}, "replace_comment": {"from": "passthroughs (ignored)", "to": "# Training"}}
+REPLACE = {
+    "kind": "document-arguments",
+    "file": "a.py",
+    "options": {},
+    "replace_comment": {"from": "passthroughs (ignored)", "to": "# Training"},
+}
 
 
-@pytest.mark.parametrize("spelling", ["# passthroughs (ignored)", "#passthroughs (ignored)", "## passthroughs (ignored)"])
+@pytest.mark.parametrize(
+    "spelling", ["# passthroughs (ignored)", "#passthroughs (ignored)", "## passthroughs (ignored)"]
+)
 def test_a_replaced_comment_is_not_lost_if_the_new_one_is_there(spelling: str) -> None:
     before = {"a.py": f"{spelling}\nx = 1\n"}
     assert not fatal(check_of(before, {"a.py": "# Training\nx = 1\n"}, {"1": Outcome()}, [REPLACE]), GATE)
@@ -77,14 +86,24 @@ def test_a_replaced_comment_is_not_lost_if_the_new_one_is_there(spelling: str) -
 
 def test_a_removed_duplicates_own_comments_are_shown_and_not_fatal() -> None:
     steps = [{"kind": "remove-duplicate", "duplicate": "copy.py", "canonical": "a.py"}]
-    check = check_of({"a.py": "# c\n", "copy.py": "# c\n# only here\n"}, {"a.py": "# c\n# d\n", "copy.py": None}, {"1": Outcome()}, steps)
+    check = check_of(
+        {"a.py": "# c\n", "copy.py": "# c\n# only here\n"},
+        {"a.py": "# c\n# d\n", "copy.py": None},
+        {"1": Outcome()},
+        steps,
+    )
     assert not fatal(check, GATE)
-    assert [f.message for f in verdict(check, GATE)] == ["1 comment(s) stand only in this removed duplicate (2: '# only here')"]
+    assert [f.message for f in verdict(check, GATE)] == [
+        "1 comment(s) stand only in this removed duplicate (2: '# only here')"
+    ]
 
 
 def test_a_removed_duplicate_does_not_cover_for_the_canonical_file() -> None:
     steps = [{"kind": "remove-duplicate", "duplicate": "copy.py", "canonical": "a.py"}]
-    assert fatal(check_of({"a.py": "# c\n", "copy.py": "# c\n"}, {"a.py": "x = 1\n", "copy.py": None}, {"1": Outcome()}, steps), GATE)
+    assert fatal(
+        check_of({"a.py": "# c\n", "copy.py": "# c\n"}, {"a.py": "x = 1\n", "copy.py": None}, {"1": Outcome()}, steps),
+        GATE,
+    )
 
 
 def test_a_file_that_no_step_calls_a_duplicate_takes_nothing_with_it() -> None:

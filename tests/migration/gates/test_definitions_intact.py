@@ -31,7 +31,9 @@ TARGET = '"""A."""\nfrom m import decorated, Base\n\n\n' + A
 
 def compare(target: str | bytes, source: str | bytes = LEFT, before: str | bytes = SOURCE, **options: Any) -> list[str]:
     outcomes = options.pop("outcomes", moved("old.py", "new.py", "A"))
-    return fatal(check_of({"old.py": before}, {"old.py": source, "new.py": target}, outcomes, **options), "definitions-intact")
+    return fatal(
+        check_of({"old.py": before}, {"old.py": source, "new.py": target}, outcomes, **options), "definitions-intact"
+    )
 
 
 def test_a_slice_that_moved_whole_is_intact() -> None:
@@ -39,9 +41,13 @@ def test_a_slice_that_moved_whole_is_intact() -> None:
 
 
 def test_only_this_gate_sees_reformatted_code() -> None:
-    check = check_of({"old.py": SOURCE}, {"old.py": LEFT, "new.py": TARGET.replace("1,  2", "1, 2")}, moved("old.py", "new.py", "A"))
+    check = check_of(
+        {"old.py": SOURCE}, {"old.py": LEFT, "new.py": TARGET.replace("1,  2", "1, 2")}, moved("old.py", "new.py", "A")
+    )
     assert failing(check) == {"definitions-intact"}
-    assert "'x = [1,  2]  # odd spacing' has become 'x = [1, 2]  # odd spacing'" in fatal(check, "definitions-intact")[0]
+    assert (
+        "'x = [1,  2]  # odd spacing' has become 'x = [1, 2]  # odd spacing'" in fatal(check, "definitions-intact")[0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -122,12 +128,22 @@ def test_a_banner_must_not_stay_on_the_next_definition() -> None:
 
 def test_a_definition_that_another_step_edits_keeps_its_own_banner() -> None:
     before = "# rule\ndef a(): ...\n\n\n# rule\ndef b(): ...\n"
-    assert not compare("# rule\ndef a(): ...\n", source="# rule\ndef b(): return 1\n", before=before, outcomes=moved("old.py", "new.py", "a"))
+    assert not compare(
+        "# rule\ndef a(): ...\n",
+        source="# rule\ndef b(): return 1\n",
+        before=before,
+        outcomes=moved("old.py", "new.py", "a"),
+    )
 
 
 def test_a_banner_that_both_had_is_not_inherited() -> None:
     before = "# rule\ndef a(): ...\n\n\n# rule\ndef b(): ...\n"
-    assert not compare("# rule\ndef a(): ...\n", source="# rule\ndef b(): ...\n", before=before, outcomes=moved("old.py", "new.py", "a"))
+    assert not compare(
+        "# rule\ndef a(): ...\n",
+        source="# rule\ndef b(): ...\n",
+        before=before,
+        outcomes=moved("old.py", "new.py", "a"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -149,7 +165,12 @@ def test_guarded_definitions_and_assignments_count(definition: str) -> None:
 def test_overloads_move_together() -> None:
     text = "@overload\ndef a(x: int): ...\n@overload\ndef a(x: str): ...\ndef a(x): return x\n"
     assert not compare(text, source="", before=text, outcomes=moved("old.py", "new.py", "a"))
-    assert compare(text.replace("@overload\ndef a(x: str): ...\n", ""), source="", before=text, outcomes=moved("old.py", "new.py", "a"))
+    assert compare(
+        text.replace("@overload\ndef a(x: str): ...\n", ""),
+        source="",
+        before=text,
+        outcomes=moved("old.py", "new.py", "a"),
+    )
 
 
 def test_an_existing_targets_last_comments_are_not_a_banner() -> None:
@@ -200,7 +221,18 @@ def test_an_import_inside_may_come_from_elsewhere_but_binds_the_same() -> None:
 def test_a_line_that_a_step_reports_as_changed_may_differ() -> None:
     before = 'def a(p):\n    p.add_argument("--x", type=int)\n    return p\n'
     after = before.replace("int)", 'int, help="X")')
-    said = Outcome(findings=[Finding("change", "old.py", 2, "documented", 'p.add_argument("--x", type=int)', 'p.add_argument("--x", type=int, help="X")')])
+    said = Outcome(
+        findings=[
+            Finding(
+                "change",
+                "old.py",
+                2,
+                "documented",
+                'p.add_argument("--x", type=int)',
+                'p.add_argument("--x", type=int, help="X")',
+            )
+        ]
+    )
     outcomes = moved("old.py", "new.py", "a")
     assert compare(after, source="", before=before, outcomes=outcomes)
     assert not compare(after, source="", before=before, outcomes=outcomes | {"2": said})
@@ -217,7 +249,9 @@ def adopt(after: str, message: str = "A.f is the duplicate's now") -> list[str]:
         "1": Outcome(findings=[Finding("behaviour", "old.py", 2, message)] if message else []),
         "2": Outcome(moved=[Moved("A", "old.py", "new.py", (1, 6), "A")]),
     }
-    check = check_of({"old.py": CLASS, "copy.py": ADOPTED}, {"old.py": "", "copy.py": None, "new.py": after}, outcomes, STEPS)
+    check = check_of(
+        {"old.py": CLASS, "copy.py": ADOPTED}, {"old.py": "", "copy.py": None, "new.py": after}, outcomes, STEPS
+    )
     return fatal(check, "definitions-intact")
 
 
@@ -244,9 +278,14 @@ def test_without_a_finding_that_names_it_no_method_may_differ(message: str) -> N
 
 def test_a_method_that_only_the_duplicate_has() -> None:
     before, copy = CLASS, CLASS + "\n    @property\n    def h(self):\n        return 3\n"
-    outcomes = {"1": Outcome(findings=[Finding("behaviour", "old.py", 2, "A.h comes from the duplicate")]), "2": moved("old.py", "new.py", "A")["1"]}
+    outcomes = {
+        "1": Outcome(findings=[Finding("behaviour", "old.py", 2, "A.h comes from the duplicate")]),
+        "2": moved("old.py", "new.py", "A")["1"],
+    }
     steps = [{**STEPS[0], "adopt": ["A.h"]}]
-    check = check_of({"old.py": before, "copy.py": copy}, {"old.py": "", "copy.py": None, "new.py": copy}, outcomes, steps)
+    check = check_of(
+        {"old.py": before, "copy.py": copy}, {"old.py": "", "copy.py": None, "new.py": copy}, outcomes, steps
+    )
     assert not fatal(check, "definitions-intact")
 
 
@@ -255,7 +294,9 @@ def test_a_module_that_moved_first_is_found_under_its_old_name() -> None:
     before, outcomes = {"first.py": SOURCE}, {"2": moved("old.py", "new.py", "A")["1"]}
     check = check_of(before, {"first.py": None, "old.py": LEFT, "new.py": TARGET}, outcomes, steps)
     assert not fatal(check, "definitions-intact")
-    worse = check_of(before, {"first.py": None, "old.py": LEFT, "new.py": TARGET.replace("1,  2", "1")}, outcomes, steps)
+    worse = check_of(
+        before, {"first.py": None, "old.py": LEFT, "new.py": TARGET.replace("1,  2", "1")}, outcomes, steps
+    )
     assert fatal(worse, "definitions-intact")
 
 

@@ -88,17 +88,25 @@ def test_an_import_that_its_user_left_is_new() -> None:
         {"old.py": "import os\n", "new.py": "import os\n\n\ndef f(): return os\n"},
         moved("old.py", "new.py", "f"),
     )
-    assert fatal(check, GATE) == ["old.py:1: 'os' imported but unused: nothing here uses it any more; it should go, or be marked as a re-export"]
+    assert fatal(check, GATE) == [
+        "old.py:1: 'os' imported but unused: nothing here uses it any more; it should go, or be marked as a re-export"
+    ]
 
 
 def test_a_name_undefined_in_the_source_is_not_new_in_the_target() -> None:
     before = "import os\ndef f(): return missing, os\n"
-    check = check_of({"old.py": before}, {"old.py": "", "new.py": "def f(): return missing, os\n"}, moved("old.py", "new.py", "f"))
+    check = check_of(
+        {"old.py": before}, {"old.py": "", "new.py": "def f(): return missing, os\n"}, moved("old.py", "new.py", "f")
+    )
     assert [f.partition(": ")[2][:21] for f in fatal(check, GATE)] == ["undefined name 'os': "]
 
 
 def test_an_idle_import_of_the_source_is_new_in_the_target() -> None:
-    check = check_of({"old.py": "import os\ndef f(): ...\n"}, {"old.py": "import os\n", "new.py": "import os\ndef f(): ...\n"}, moved("old.py", "new.py", "f"))
+    check = check_of(
+        {"old.py": "import os\ndef f(): ...\n"},
+        {"old.py": "import os\n", "new.py": "import os\ndef f(): ...\n"},
+        moved("old.py", "new.py", "f"),
+    )
     assert [f[:9] for f in fatal(check, GATE)] == ["new.py:1:"]
 
 
@@ -110,13 +118,20 @@ def test_a_star_import_that_came_along_is_not_new() -> None:
 
 def test_a_module_moved_whole_keeps_its_idle_imports() -> None:
     steps = [{"kind": "move-module", "source": "old.py", "target": "pkg/new.py"}]
-    check = check_of({"old.py": "import os\nx\n"}, {"old.py": None, "pkg/new.py": "import os\nx\n"}, {"1": Outcome()}, steps)
+    check = check_of(
+        {"old.py": "import os\nx\n"}, {"old.py": None, "pkg/new.py": "import os\nx\n"}, {"1": Outcome()}, steps
+    )
     assert not fatal(check, GATE)
 
 
 def test_a_name_undefined_in_the_duplicate_is_not_new_with_what_was_adopted() -> None:
     steps = [{"kind": "remove-duplicate", "duplicate": "copy.py", "canonical": "a.py", "adopt": ["f"]}]
-    check = check_of({"a.py": "def f(): ...\n", "copy.py": "def f(): return z\n"}, {"a.py": "def f(): return z\n", "copy.py": None}, {"1": Outcome()}, steps)
+    check = check_of(
+        {"a.py": "def f(): ...\n", "copy.py": "def f(): return z\n"},
+        {"a.py": "def f(): return z\n", "copy.py": None},
+        {"1": Outcome()},
+        steps,
+    )
     assert not fatal(check, GATE)
 
 

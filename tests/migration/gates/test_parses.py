@@ -40,7 +40,10 @@ def test_a_new_file_has_to_parse() -> None:
 
 
 def test_a_touched_file_that_never_parsed_is_named_as_such() -> None:
-    assert "did not parse before the migration either" in fatal(check_of({"a.py": "x = (\n"}, {"a.py": "y = (\n"}), "parses")[0]
+    assert (
+        "did not parse before the migration either"
+        in fatal(check_of({"a.py": "x = (\n"}, {"a.py": "y = (\n"}), "parses")[0]
+    )
 
 
 def test_a_file_that_never_parsed_may_be_repaired_removed_or_left() -> None:

@@ -22,7 +22,10 @@ def gone(path: str, text: str, old: str = "jake/train.py", **others: str) -> tup
 
 
 def notebook(*cells: str) -> str:
-    content = [{"cell_type": "code", "execution_count": None, "id": f"c{i}", "metadata": {}, "outputs": [], "source": [c]} for i, c in enumerate(cells)]
+    content = [
+        {"cell_type": "code", "execution_count": None, "id": f"c{i}", "metadata": {}, "outputs": [], "source": [c]}
+        for i, c in enumerate(cells)
+    ]
     return json.dumps({"cells": content, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}, indent=1)
 
 
@@ -171,7 +174,10 @@ def test_a_path_below_an_unknown_folder_has_to_end_in_the_whole_path() -> None:
 
 
 def test_both_homes_of_a_fallback_may_not_be_gone() -> None:
-    check = check_of({"a/m.py": "", "b/m.py": "", "c.py": "try:\n    import a.m\nexcept ImportError:\n    import b.m\n"}, {"a/m.py": None, "b/m.py": None})
+    check = check_of(
+        {"a/m.py": "", "b/m.py": "", "c.py": "try:\n    import a.m\nexcept ImportError:\n    import b.m\n"},
+        {"a/m.py": None, "b/m.py": None},
+    )
     assert [f.partition(": ")[0] for f in fatal(check, GATE)] == ["c.py:4"]
 
 
@@ -188,7 +194,13 @@ def test_many_mentions_are_counted() -> None:
 def test_what_moved_and_was_pointed_at_its_new_home_is_fine() -> None:
     check = check_of(
         {"a.py": CODE, "b.py": "import a\n", "run.sh": "python a.py\n", "c.yaml": "_target_: a.main\n"},
-        {"a.py": None, "p/a.py": CODE, "b.py": "import p.a\n", "run.sh": "python p/a.py\n", "c.yaml": "_target_: p.a.main\n"},
+        {
+            "a.py": None,
+            "p/a.py": CODE,
+            "b.py": "import p.a\n",
+            "run.sh": "python p/a.py\n",
+            "c.yaml": "_target_: p.a.main\n",
+        },
         {"1": Outcome()},
     )
     assert verdict(check, GATE) == []

@@ -60,7 +60,9 @@ class Core(nn.Module):
         behavior_dim = (config.get("modulator") or {}).get("params", {}).get("behavior_dim", 3)
         self.channels = channels
         self.frontend = (
-            nn.Identity() if kinds["frontend"] == "none" else nn.Conv3d(1, 2, (3, 1, 1), bias=False)  # (B, 2, T-2, H, W)
+            nn.Identity()
+            if kinds["frontend"] == "none"
+            else nn.Conv3d(1, 2, (3, 1, 1), bias=False)  # (B, 2, T-2, H, W)
         )
         self.convnet = nn.Identity() if kinds["convnet"] == "none" else nn.Conv3d(2, channels, (2, 3, 3))
         self.modulator = {
