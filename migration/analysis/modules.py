@@ -107,12 +107,16 @@ def path_hints(source: Source) -> list[str]:
 
     A folder given relative to the working directory counts for the repository and for the file's own folder.
     """
-    if "sys.path" not in source.text:
+    if "sys.path" not in source.text or not source.parses:
         return []
+    if "path hints" not in source.memo:
+        source.memo["path hints"] = _path_hints(source)
+    return list(source.memo["path hints"])
+
+
+def _path_hints(source: Source) -> list[str]:
     found: list[str] = []
     names: dict[str, str] = {}
-    if not source.parses:
-        return []
     nodes = [n.value if isinstance(n, ast.Expr) else n for n in statements_in(source.tree.body)]
     for node in nodes:
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):

@@ -8,13 +8,14 @@ walrus inside a comprehension binds outside it.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from migration.analysis.bound_names import Comprehension, bindings_of, elements_of, own_nodes
+
 Mode = Literal["eager", "deferred", "annotation", "string"]
 TYPING_MODULES = frozenset({"typing", "typing_extensions", "t", "tp"})
-_Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -48,7 +49,7 @@ def free_names(source_slice: str, future_annotations: bool = False) -> FreeNames
     With `future_annotations` annotations are taken as under `from __future__ import annotations`.
     """
     tree = ast.parse(source_slice)
-    finder = _Finder(_bindings(tree.body, declared=False), future_annotations)
+    finder = _Finder(bindings_of(tree.body, declared=False), future_annotations)
     finder.visit(tree)
     found = {mode: frozenset(names) for mode, names in finder.found.items()}
     runtime = found["eager"] | found["deferred"]
@@ -59,67 +60,6 @@ def free_names(source_slice: str, future_annotations: bool = False) -> FreeNames
         found["string"] - runtime,
         frozenset(finder.assigned_global),
     )
-
-
-def bound_names(statement: str | ast.stmt, imports: bool = True) -> frozenset[str]:
-    """The module-level names that a top-level statement (or code as text) binds when it runs; `*` stands for a star import.
-
-    Without `imports`, only those that it defines itself.
-    """
-    nodes = ast.parse(statement).body if isinstance(statement, str) else [statement]
-    return frozenset(_bindings(nodes, declared=False, imports=imports))
-
-
-def _own_nodes(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
-    """Every node that belongs to the scope of `nodes`: not what lies in a function, class, lambda or comprehension of its own."""
-    stack = list(nodes)
-    while stack:
-        node = stack.pop()
-        yield node
-        match node:
-            case ast.FunctionDef() | ast.AsyncFunctionDef():
-                stack += [*node.decorator_list, node.args, *([node.returns] if node.returns else [])]
-            case ast.ClassDef():
-                stack += [*node.decorator_list, *node.bases, *node.keywords]
-            case ast.Lambda():
-                stack += [*node.args.defaults, *(d for d in node.args.kw_defaults if d)]
-            case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
-                stack += [*_elements(node), *(part for g in node.generators for part in (g.iter, *g.ifs))]
-            case _:
-                stack += ast.iter_child_nodes(node)
-
-
-def _elements(node: _Comprehension) -> list[ast.expr]:
-    return [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
-
-
-def _bindings(nodes: Iterable[ast.AST], declared: bool, imports: bool = True) -> set[str]:
-    """Names bound in the scope of `nodes`. `declared` adds those that are local without being bound: `del x` and a bare `x: int`."""
-    bound: set[str] = set()
-    undone: set[int] = set()
-    for node in _own_nodes(nodes):
-        match node:
-            case ast.AnnAssign(target=ast.Name(), value=None) if not declared:
-                undone.add(id(node.target))
-            case ast.Name(ctx=ast.Store()) if id(node) not in undone:
-                bound.add(node.id)
-            case ast.Name(ctx=ast.Del()) if declared:
-                bound.add(node.id)
-            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-                bound.add(node.name)
-            case ast.Import() | ast.ImportFrom() if imports:
-                bound.update(
-                    a.asname or (a.name.partition(".")[0] if isinstance(node, ast.Import) else a.name)
-                    for a in node.names
-                )
-            case (
-                ast.ExceptHandler(name=str(name))
-                | ast.MatchAs(name=str(name))
-                | ast.MatchStar(name=str(name))
-                | ast.MatchMapping(rest=str(name))
-            ):
-                bound.add(name)
-    return bound
 
 
 @dataclass
@@ -199,10 +139,10 @@ class _Finder(ast.NodeVisitor):
         self, kind: Literal["class", "function"], body: Iterable[ast.AST], parameters: Iterable[str] = ()
     ) -> _Scope:
         body = list(body)
-        own = list(_own_nodes(body))
+        own = list(own_nodes(body))
         global_ = {name for n in own if isinstance(n, ast.Global) for name in n.names}
         nonlocal_ = {name for n in own if isinstance(n, ast.Nonlocal) for name in n.names}
-        names = _bindings(body, declared=True)
+        names = bindings_of(body, declared=True)
         self.assigned_global |= names & global_
         names = (names | set(parameters)) - global_ - nonlocal_
         bound, later = (names, set[str]()) if kind == "function" else (set[str](), names)
@@ -267,16 +207,16 @@ class _Finder(ast.NodeVisitor):
         self.within(self.type_parameters(node), [node.value], "deferred")
         self.visit(node.name)
 
-    def comprehension(self, node: _Comprehension, mode: Mode | None = None) -> None:
+    def comprehension(self, node: Comprehension, mode: Mode | None = None) -> None:
         first, *rest = node.generators
         self.visit(first.iter)
-        scope = _Scope("comprehension", self.scope, _bindings([g.target for g in node.generators], declared=True))
+        scope = _Scope("comprehension", self.scope, bindings_of([g.target for g in node.generators], declared=True))
         # Targets can hold more than names: `for a[i] in …`.
         inner = [
             first.target,
             *first.ifs,
             *(part for g in rest for part in (g.iter, g.target, *g.ifs)),
-            *_elements(node),
+            *elements_of(node),
         ]
         self.within(scope, inner, mode)
 
@@ -395,7 +335,7 @@ class _Finder(ast.NodeVisitor):
     visit_TryStar = visit_Try
 
     def visit_Import(self, node: ast.Import | ast.ImportFrom) -> None:
-        for name in _bindings([node], declared=True):
+        for name in bindings_of([node], declared=True):
             self.bind(name)
 
     visit_ImportFrom = visit_Import
@@ -410,7 +350,7 @@ class _Finder(ast.NodeVisitor):
 
     def generic_visit(self, node: ast.AST) -> None:
         if isinstance(node, ast.MatchAs | ast.MatchStar | ast.MatchMapping):
-            for name in _bindings([node], declared=True):
+            for name in bindings_of([node], declared=True):
                 self.bind(name)
         super().generic_visit(node)
 

@@ -100,6 +100,28 @@ class Source:
         return tuple(n for n in statements_in(self.tree.body) if isinstance(n, ast.Import | ast.ImportFrom))
 
     @cached_property
+    def memo(self) -> dict[str, Any]:
+        """What others have found out about this file, under a key of theirs: a Source never changes."""
+        return {}
+
+    @cached_property
+    def strings(self) -> tuple[tuple[str, int], ...]:
+        """Every string literal, and its line. Raises Unparsable."""
+        constants = (n for n in self._expressions if isinstance(n, ast.Constant))
+        return tuple((n.value, n.lineno) for n in constants if isinstance(n.value, str))
+
+    @cached_property
+    def attributes(self) -> frozenset[tuple[str, str]]:
+        """(`a.b`, `c`) for every dotted expression `a.b.c`. Raises Unparsable."""
+        found = ((dotted(n.value), n.attr) for n in self._expressions if isinstance(n, ast.Attribute))
+        return frozenset((value, name) for value, name in found if value)
+
+    @cached_property
+    def _expressions(self) -> tuple[ast.Constant | ast.Attribute, ...]:
+        """Literals and attributes: the tree is walked once for both."""
+        return tuple(n for n in ast.walk(self.tree) if isinstance(n, ast.Attribute | ast.Constant))
+
+    @cached_property
     def module(self) -> cst.Module:
         """The concrete tree, for statements with their trivia. Raises Unparsable."""
         try:
@@ -171,6 +193,15 @@ class Source:
                 found.append(Statement(lead, start, end, (node,)))
             lead = found[-1].end
         return tuple(found)
+
+
+def dotted(node: ast.expr) -> str:
+    """`a.b.c` as text, empty for what is not names and attributes only."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute) and (value := dotted(node.value)):
+        return f"{value}.{node.attr}"
+    return ""
 
 
 def blocks_of(node: ast.AST) -> Iterator[ast.AST]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from migration.analysis.names import FreeNames, bound_names, free_names
+from migration.analysis.bound_names import bound_names
+from migration.analysis.names import FreeNames, free_names
 from migration.analysis.source import Source, Statement
 
 Sort = Literal[

@@ -58,9 +58,12 @@ def _content(tree: Overlay, path: str) -> bytes | None:
 
 @dataclass(frozen=True)
 class Gate:
+    """`prepare`, where there is one, begins what takes long, while other gates are asked."""
+
     name: str
     claim: str
     run: Callable[[Check], Iterator[Failure]]
+    prepare: Callable[[Check], object] | None = None
 
 
 @dataclass(frozen=True)
@@ -78,12 +81,12 @@ GATES: dict[str, Gate] = {}
 
 
 def gate(
-    name: str, claim: str
+    name: str, claim: str, prepare: Callable[[Check], object] | None = None
 ) -> Callable[[Callable[[Check], Iterator[Failure]]], Callable[[Check], Iterator[Failure]]]:
     """Register a gate under the name that reports show."""
 
     def register(function: Callable[[Check], Iterator[Failure]]) -> Callable[[Check], Iterator[Failure]]:
-        GATES[name] = Gate(name, claim, function)
+        GATES[name] = Gate(name, claim, function, prepare)
         return function
 
     return register
@@ -98,4 +101,8 @@ def all_gates() -> list[Gate]:
 
 def run_gates(check: Check) -> list[Verdict]:
     """Every gate's verdict, in the order the gates' files sort."""
-    return [Verdict(g.name, g.claim, list(g.run(check))) for g in all_gates()]
+    gates = all_gates()
+    for preparation in dict.fromkeys(g.prepare for g in gates if g.prepare):
+        preparation(check)
+    verdicts = {g.name: list(g.run(check)) for g in sorted(gates, key=lambda g: g.prepare is not None)}
+    return [Verdict(g.name, g.claim, verdicts[g.name]) for g in gates]

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from migration.analysis.names import bound_names
+from migration.analysis.bound_names import bound_names
 from migration.analysis.source import NEWLINE, Source, Statement, splice
 from migration.codemods import Moved
 from migration.gates import Check, Failure, gate

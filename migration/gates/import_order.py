@@ -20,7 +20,7 @@ def entrances(check: Check) -> Iterator[tuple[Side, Door]]:
                 yield "before", door
 
 
-@gate("import-order", "Each new or changed module imports first, in a fresh process")
+@gate("import-order", "Each new or changed module imports first, in a fresh process", prepare=session)
 def import_order(check: Check) -> Iterator[Failure]:
     asked = session(check)
     for path in touched_modules(check):

@@ -6,6 +6,7 @@ Only the statement, and the lines by which the file arranges its path, are execu
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from migration.gates import Check, Failure, gate
 from migration.probe import Door, DoorResult
@@ -14,32 +15,106 @@ from migration.probe.importers import DottedName, Import, dotted_names, imported
 from migration.probe.session import Session, Side, asks, session
 
 Way = tuple[str, str]
+Ways = dict[Way, Door]
+
+
+@dataclass(frozen=True)
+class Followed:
+    """An import statement as it was, the ways to it, and those to one that has taken its place."""
+
+    old: Import
+    new: Import
+    before: Ways
+    after: Ways
+
+    @property
+    def stayed(self) -> bool:
+        return self.old.source.path == self.new.source.path
+
+    def questions(self) -> Iterator[tuple[Side, Door]]:
+        yield from (("before", door) for door in self.before.values())
+        yield from (("after", door) for door in self.after.values())
 
 
 @asks
 def statements(check: Check) -> Iterator[tuple[Side, Door]]:
-    """The doors to each importer's statements, before and after, and to each dotted name."""
-    for old, news in importers(check):
-        names = _names_at_stake(check, old)
-        yield from (("before", door) for door in _doors(check, old, names).values())
-        for new in news:
-            yield from (("after", door) for door in _doors(check, new, names).values())
+    """The statements of each file in one go, by every way into it; and each dotted name. How it was before is asked only
+    where something does not open now.
+    """
+    for go in _goes(_followed(check), "after"):
+        yield "after", go.door
     for name in dotted_names(check):
         yield "after", _dotted_door(name)
-        yield "before", _dotted_door(name)
 
 
-@gate("importers-resolve", "Every importer found before still resolves")
+@gate("importers-resolve", "Every importer found before still resolves", prepare=session)
 def importers_resolve(check: Check) -> Iterator[Failure]:
     asked = session(check)
-    for old, news in importers(check):
-        names = _names_at_stake(check, old)
-        before = {way: asked.result("before", door) for way, door in _doors(check, old, names).items()}
-        for new in news:
-            after = {way: asked.result("after", door) for way, door in _doors(check, new, names).items()}
-            yield from _judge(old, new, before, after)
+    now = {door for go in _goes(_followed(check), "after") for door in go.opened(asked)}
+    closed = [f for f in _followed(check) if not now.issuperset(f.after.values())]
+    goes = _goes(closed, "before")
+    asked.ask(("before", go.door) for go in goes)
+    then = {door for go in goes for door in go.opened(asked)}
+    doubtful = [f for f in closed if not _plainly_resolves(f, then, now)]
+    asked.ask(question for followed in doubtful for question in followed.questions())
+    for followed in doubtful:
+        before = {way: asked.result("before", door) for way, door in followed.before.items()}
+        after = {way: asked.result("after", door) for way, door in followed.after.items()}
+        yield from _judge(followed, before, after)
     for name in dotted_names(check):
         yield from _judge_dotted(asked, name)
+
+
+def _followed(check: Check) -> list[Followed]:
+    """The imports at stake. Found once a check."""
+    known: list[Followed] | None = check.__dict__.get("_followed")
+    if known is None:
+        known = check.__dict__["_followed"] = []
+        for old, news in importers(check):
+            names = _names_at_stake(check, old)
+            known += [Followed(old, new, _doors(check, old, names), _doors(check, new, names)) for new in news]
+    return known
+
+
+@dataclass(frozen=True)
+class Go:
+    """A door to several statements of a file, function by function, each tried after the other."""
+
+    side: Side
+    door: Door
+    codes: tuple[str, ...]
+
+    @classmethod
+    def through(cls, side: Side, doors: list[Door]) -> Go:
+        codes = tuple(dict.fromkeys(door.code for door in doors))
+        tries = (
+            f"try:\n    exec({code!r})\n    opened_{n} = True\nexcept BaseException:\n    pass"
+            for n, code in enumerate(codes)
+        )
+        return cls(side, replace(doors[0], code="\n".join(tries)), codes)
+
+    def opened(self, asked: Session) -> Iterator[Door]:
+        """The doors to the single statements that opened."""
+        names = asked.result(self.side, self.door).names
+        return (replace(self.door, code=code) for n, code in enumerate(self.codes) if f"opened_{n}" in names)
+
+
+def _goes(followed: list[Followed], side: Side) -> list[Go]:
+    found: dict[tuple[str, Way, tuple[str, ...]], list[Door]] = {}
+    for one in followed:
+        statement, ways = (one.old, one.before) if side == "before" else (one.new, one.after)
+        for way, door in ways.items():
+            found.setdefault((door.path, way, statement.scope), []).append(door)
+    return [Go.through(side, doors) for doors in found.values()]
+
+
+def _plainly_resolves(followed: Followed, then: set[Door], now: set[Door]) -> bool:
+    """Whether there is nothing to say about an import, going by what opened when a file's statements were tried in a row."""
+    before = {way for way, door in followed.before.items() if door in then}
+    after = {way for way, door in followed.after.items() if door in now}
+    if not followed.stayed:
+        return next(iter(followed.after), None) in after
+    return before & followed.after.keys() <= after and bool(after)
 
 
 def _names_at_stake(check: Check, old: Import) -> frozenset[str]:
@@ -48,10 +123,10 @@ def _names_at_stake(check: Check, old: Import) -> frozenset[str]:
     return frozenset().union(*(top_level(check.before.source(file)) for file in files))
 
 
-def _doors(check: Check, statement: Import, names: frozenset[str]) -> dict[Way, Door]:
+def _doors(check: Check, statement: Import, names: frozenset[str]) -> Ways:
     """The doors to a statement by what they are: as a module or script, with or without the roots, from which folder."""
     roots = check.plan.python.roots
-    found: dict[Way, Door] = {}
+    found: Ways = {}
     for door in doors_to_statement(statement.source, statement.node, roots, statement.uses(names)):
         rooted = all(root in door.entries for root in roots)
         kind = "module" if door.name != "__main__" else "script" if rooted else "script without the roots"
@@ -59,9 +134,9 @@ def _doors(check: Check, statement: Import, names: frozenset[str]) -> dict[Way, 
     return found
 
 
-def _judge(old: Import, new: Import, before: dict[Way, DoorResult], after: dict[Way, DoorResult]) -> Iterator[Failure]:
+def _judge(followed: Followed, before: dict[Way, DoorResult], after: dict[Way, DoorResult]) -> Iterator[Failure]:
     """What worked before works now, way by way; in a new home, the ways in are new, so the first of them has to work."""
-    stayed = old.source.path == new.source.path
+    old, new, stayed = followed.old, followed.new, followed.stayed
     worked = any(result.ok for result in before.values())
     failing = [
         result

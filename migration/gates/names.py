@@ -5,7 +5,6 @@ A message counts as old where the same file had it, or a file whose code has mov
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator
 
@@ -15,7 +14,6 @@ from pyflakes.checker import Checker
 from migration.analysis.source import Source
 from migration.gates import Check, Failure, gate
 from migration.plan import MoveModule, RemoveDuplicate
-from migration.tree import Overlay
 
 WATCHED: dict[type[messages.Message], str] = {
     messages.UndefinedName: "F821",
@@ -36,11 +34,10 @@ def names(check: Check) -> Iterator[Failure]:
         source = check.after.source(path)
         if not source.parses:
             continue
-        own = _messages(check.before, _old_homes(check, path, whole=True))
-        inherited = _messages(check.before, _old_homes(check, path, whole=False))
         for message in _reported(source):
             # An idle import has no business in a module that only definitions have moved to.
-            if _key(message) not in (own if isinstance(message, messages.UnusedImport) else inherited):
+            whole = isinstance(message, messages.UnusedImport)
+            if not any(_key(message) in _before(check, home) for home in _old_homes(check, path, whole)):
                 yield Failure(path, message.lineno, _sentence(message))
 
 
@@ -60,9 +57,13 @@ def _old_homes(check: Check, path: str, whole: bool) -> set[str]:
     return homes
 
 
-def _messages(tree: Overlay, paths: set[str]) -> set[Key]:
-    sources = [tree.source(path) for path in sorted(paths) if tree.exists(path)]
-    return {_key(message) for source in sources if source.parses for message in _reported(source)}
+def _before(check: Check, path: str) -> frozenset[Key]:
+    """What pyflakes had to say about a file of the old tree. Asked once a check and file."""
+    known: dict[str, frozenset[Key]] = check.__dict__.setdefault("_pyflakes_before", {})
+    if path not in known:
+        source = check.before.source(path) if check.before.exists(path) else None
+        known[path] = frozenset(map(_key, _reported(source))) if source and source.parses else frozenset()
+    return known[path]
 
 
 def _key(message: messages.Message) -> Key:
@@ -87,7 +88,7 @@ def _sentence(message: messages.Message) -> str:
 
 def _reported(source: Source) -> Iterator[messages.Message]:
     """pyflakes' messages of the watched kinds, less what the file marks as meant."""
-    spans = _import_spans(source.tree)
+    spans = {n.lineno: (n.lineno, n.end_lineno or n.lineno) for n in source.imports}
     lines = source.text.splitlines()
     for message in Checker(source.tree, filename=source.path).messages:
         code = WATCHED.get(type(message))
@@ -97,15 +98,10 @@ def _reported(source: Source) -> Iterator[messages.Message]:
         if any(_silences(line, code) for line in lines[first - 1 : last]):
             continue
         if isinstance(message, messages.UnusedImport) and (
-            source.path.endswith("__init__.py") or _reexports(source.tree, message)
+            source.path.endswith("__init__.py") or _reexports(source, message)
         ):
             continue
         yield message
-
-
-def _import_spans(tree: ast.Module) -> dict[int, tuple[int, int]]:
-    nodes = [n for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom)]
-    return {n.lineno: (n.lineno, n.end_lineno or n.lineno) for n in nodes}
 
 
 def _silences(line: str, code: str) -> bool:
@@ -113,12 +109,7 @@ def _silences(line: str, code: str) -> bool:
     return found is not None and (found["codes"] is None or code in re.split(r"[\s,]+", found["codes"].upper()))
 
 
-def _reexports(tree: ast.Module, message: messages.Message) -> bool:
+def _reexports(source: Source, message: messages.Message) -> bool:
     """`X as X`, by which a module says that it hands X on."""
-    aliases = [
-        a
-        for n in ast.walk(tree)
-        if isinstance(n, ast.Import | ast.ImportFrom) and n.lineno == message.lineno
-        for a in n.names
-    ]
+    aliases = [a for n in source.imports if n.lineno == message.lineno for a in n.names]
     return any(a.asname == a.name and str(message.message_args[0]).rpartition(".")[2] == a.name for a in aliases)

@@ -6,7 +6,6 @@ import json
 import tomllib
 from collections.abc import Callable, Iterator
 
-import nbformat
 import tree_sitter
 
 from migration.analysis.comments import SHELL, shell_tree
@@ -51,7 +50,7 @@ def _problem(check: Check, path: str) -> Problem | None:
 def _broken(tree: Overlay, path: str) -> Problem | None:
     raw = tree.read(path)
     if path.endswith(".py"):
-        return _python(Source(path, raw))
+        return _python(tree.source(path))
     checks: dict[str, Callable[[str], object]] = {"toml": tomllib.loads, "json": json.loads, "ipynb": _notebook}
     loads = checks.get(path.rpartition(".")[2])
     if loads is None:
@@ -64,14 +63,19 @@ def _broken(tree: Overlay, path: str) -> Problem | None:
 
 
 def _python(source: Source) -> Problem | None:
+    """Compiled, not only parsed: a late `from __future__`, a `return` outside a function are the compiler's to find."""
     try:
-        _ = source.tree, source.module
+        compile(source.tree, source.path, "exec", dont_inherit=True)
     except Unparsable as error:
         return error.line, error.why
+    except (SyntaxError, ValueError, RecursionError) as error:
+        return getattr(error, "lineno", None), getattr(error, "msg", str(error))
     return None
 
 
 def _notebook(text: str) -> None:
+    import nbformat  # brings a JSON schema library in: only where there is a notebook
+
     nbformat.validate(nbformat.reads(text, as_version=nbformat.NO_CONVERT))  # type: ignore[no-untyped-call]
 
 

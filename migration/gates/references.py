@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from migration.analysis import modules
+from migration.analysis.bound_names import bound_names
 from migration.analysis.comments import SHELL
-from migration.analysis.names import bound_names
 from migration.analysis.notebooks import cells, python_text
 from migration.analysis.paths import references as mentions_of
 from migration.analysis.source import Source

@@ -9,6 +9,9 @@ import os
 import sys
 import types
 
+# What any interpreter has before its first import: nothing in a tree can take the place of these.
+STARTED_WITH = frozenset(sys.modules)
+
 if __name__ == "__main__":
     # The package's own `__init__` files would bring in the whole tool; only the modules beside this file are needed.
     _here = os.path.dirname(os.path.abspath(__file__))
@@ -19,13 +22,16 @@ if __name__ == "__main__":
 # Loaded once, before the forks, because most trees ask for them.
 import argparse  # noqa: F401
 import base64
+import contextlib
+import gc
 import importlib
 import json
 import marshal
 import select
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -42,7 +48,7 @@ def go_through(door: dict[str, Any], files: Files, lost: frozenset[str], externa
     tried = sandbox.seal()
     result: dict[str, Any] = {"ok": True, "names": []}
     os.chdir(files.full(door["cwd"]) if os.path.isdir(files.full(door["cwd"])) else files.root)
-    for name in [n for n in sys.modules if n.partition(".")[0] == "migration"]:
+    for name in [n for n in sys.modules if n.partition(".")[0] in files.names and n not in STARTED_WITH]:
         del sys.modules[name]
     install(TreeFinder(files, seen, lost, external), [os.path.normpath(files.full(entry)) for entry in door["entries"]])
     sys.argv = [files.full(door["path"])]
@@ -96,38 +102,81 @@ def _failure(error: BaseException, files: Files, seen: Seen, tried: list[str]) -
     return {"ok": False, "error": type(error).__name__, "message": str(error), "chain": chain, "limitation": limitation}
 
 
-def forked(work: Callable[[], dict[str, Any]], compiled: Compiled, timeout: float) -> dict[str, Any]:
-    """`work()` in a fork of this process, ended after `timeout` seconds. What it compiled comes back too, for the next ones."""
-    reader, writer = os.pipe()
-    process = os.fork()
-    if process == 0:
+@dataclass
+class Fork:
+    """A door being gone through in a fork of this process. What the fork compiled comes back with its answer."""
+
+    place: int
+    process: int
+    reader: int
+    deadline: float
+    pieces: list[bytes] = field(default_factory=list)
+
+    @classmethod
+    def start(cls, place: int, work: Callable[[], dict[str, Any]], compiled: Compiled, timeout: float) -> Fork:
+        reader, writer = os.pipe()
+        process = os.fork()
+        if process == 0:
+            try:
+                known = set(compiled)
+                result = json.dumps(work())
+                answer = marshal.dumps((result, {key: code for key, code in compiled.items() if key not in known}))
+                while answer:
+                    answer = answer[os.write(writer, answer) :]
+            finally:
+                os._exit(0)
+        os.close(writer)
+        return cls(place, process, reader, time.monotonic() + timeout)
+
+    def read(self) -> bool:
+        """Take what has come; whether that was all."""
+        piece = os.read(self.reader, 1 << 16)
+        self.pieces.append(piece)
+        return not piece
+
+    def end(self, compiled: Compiled, timeout: float) -> dict[str, Any]:
+        """The answer of a fork that is through, or is stopped here because it takes too long."""
+        os.close(self.reader)
+        if time.monotonic() >= self.deadline:
+            os.kill(self.process, signal.SIGKILL)
+        _, status = os.waitpid(self.process, 0)
+        late = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         try:
-            known = set(compiled)
-            result = json.dumps(work())
-            answer = marshal.dumps((result, {key: code for key, code in compiled.items() if key not in known}))
-            while answer:
-                answer = answer[os.write(writer, answer) :]
-        finally:
-            os._exit(0)
-    os.close(writer)
-    deadline, pieces = time.monotonic() + timeout, []
-    while select.select([reader], [], [], max(0.0, deadline - time.monotonic()))[0]:
-        piece = os.read(reader, 1 << 16)
-        if not piece:
-            break
-        pieces.append(piece)
-    else:
-        os.kill(process, signal.SIGKILL)
-    os.close(reader)
-    _, status = os.waitpid(process, 0)
-    late = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-    try:
-        told, new = marshal.loads(b"".join(pieces))
+            told, new = marshal.loads(b"".join(self.pieces))
+        except (ValueError, EOFError, TypeError):
+            why = (
+                f"did not finish within {timeout:g} s"
+                if late
+                else "the interpreter ended before the import was through"
+            )
+            return {"ok": False, "error": "TimeoutError" if late else "SystemExit", "message": why}
         compiled.update(new)
         return dict(json.loads(told))
-    except (ValueError, EOFError, TypeError):
-        why = f"did not finish within {timeout:g} s" if late else "the interpreter ended before the import was through"
-        return {"ok": False, "error": "TimeoutError" if late else "SystemExit", "message": why}
+
+
+def in_forks(
+    works: list[Callable[[], dict[str, Any]]], compiled: Compiled, timeout: float
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(place, answer) of every work as it is through, as many at a time as there are cores."""
+    waiting = list(enumerate(works))[::-1]
+    running: list[Fork] = []
+    while waiting or running:
+        while waiting and len(running) < (os.cpu_count() or 1):
+            place, work = waiting.pop()
+            running.append(Fork.start(place, work, compiled, timeout))
+        first = min(fork.deadline for fork in running)
+        ready = select.select([fork.reader for fork in running], [], [], max(0.0, first - time.monotonic()))[0]
+        for fork in list(running):
+            if (fork.reader in ready and fork.read()) or time.monotonic() >= fork.deadline:
+                running.remove(fork)
+                yield fork.place, fork.end(compiled, timeout)
+
+
+def load_beforehand(names: list[str]) -> None:
+    """Modules of the standard library that the tree asks for, loaded once for all forks."""
+    for name in names:
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
 
 
 def main() -> None:
@@ -138,14 +187,14 @@ def main() -> None:
         for s in request["states"]
     ]
     lost, external = frozenset(request["lost"]), frozenset(request["external"])
+    works = [partial(go_through, door, states[state], lost, external) for state, door in request["doors"]]
+    load_beforehand(request["library"])
+    gc.collect()
+    gc.freeze()  # a fork shares these pages as long as nobody writes to them
     out = os.fdopen(os.dup(1), "w")
-    for state, door in request["doors"]:
-        files = states[state]
-        if hasattr(os, "fork"):
-            result = forked(partial(go_through, door, files, lost, external), compiled, request["timeout"])
-        else:
-            result = go_through(door, files, lost, external)
-        print(json.dumps(result), file=out, flush=True)
+    answers = in_forks(list(works), compiled, request["timeout"]) if hasattr(os, "fork") else ((0, w()) for w in works)
+    for place, answer in answers:
+        print(json.dumps([place, answer]), file=out, flush=True)
 
 
 if __name__ == "__main__":

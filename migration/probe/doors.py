@@ -61,9 +61,7 @@ def doors_to_statement(source: Source, node: ast.stmt, roots: list[str], extra: 
     """
     path, name = source.path, modules.dotted_name(source.path, roots)
     folder = modules.folder_of(path)
-    code = "\n".join(ast.unparse(n) for n in [*path_statements(source.tree, node), node]) + (
-        "\n" + extra if extra else ""
-    )
+    code = "\n".join(ast.unparse(n) for n in [*path_statements(source, node), node]) + ("\n" + extra if extra else "")
     if name:
         package = name if path.endswith("/__init__.py") else name.rpartition(".")[0]
         yield Door("statements", name, path, tuple(roots), code, package)
@@ -76,16 +74,16 @@ def doors_to_statement(source: Source, node: ast.stmt, roots: list[str], extra: 
             yield Door("statements", "__main__", path, (folder,), code, cwd=cwd)
 
 
-def path_statements(tree: ast.Module, target: ast.stmt | None) -> list[ast.stmt]:
+def path_statements(source: Source, target: ast.stmt | None) -> list[ast.stmt]:
     """The statements that arrange `sys.path` before `target` runs, and those that bind the names they use.
 
     For a target inside a function these are all of the module's, and those above it in the function.
     """
-    blocks = list(_way_to(tree, target))
+    if not any(word in source.text for word in ("sys.path", "chdir", "addsitedir")):
+        return []
+    blocks = list(_way_to(source.tree, target))
     around = {owner for owner, _, _ in blocks}
-    helpers = {
-        n.name for n in tree.body if isinstance(n, ast.FunctionDef) and n not in around and _touches_path(n, set())
-    }
+    helpers = {f.name for f in _path_functions(source) if f not in around}
     in_function = any(isinstance(owner, ast.FunctionDef | ast.AsyncFunctionDef) for owner, _, _ in blocks)
     chosen: list[ast.stmt] = []
     earlier: list[ast.stmt] = []
@@ -103,6 +101,14 @@ def path_statements(tree: ast.Module, target: ast.stmt | None) -> list[ast.stmt]
             kept.add(node)
             needed |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
     return [n for n in earlier if n in kept]
+
+
+def _path_functions(source: Source) -> list[ast.FunctionDef]:
+    """The module's functions that change the path."""
+    if "path functions" not in source.memo:
+        found = [n for n in source.tree.body if isinstance(n, ast.FunctionDef) and _touches_path(n, set())]
+        source.memo["path functions"] = found
+    return list(source.memo["path functions"])
 
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)

@@ -35,11 +35,14 @@ class Files:
         self.changed = changed
         self.compiled = compiled
         self.paths = set(paths)
+        # What the tree may mean by a top-level name; and this tool's own.
+        self.names = {"migration"} | {posixpath.basename(path).removesuffix(".py") for path in self.paths}
         self.folders = {"."}
         for path in self.paths:
             folder = posixpath.dirname(path)
             while folder and folder not in self.folders:
                 self.folders.add(folder)
+                self.names.add(posixpath.basename(folder))
                 folder = posixpath.dirname(folder)
 
     def full(self, path: str) -> str:

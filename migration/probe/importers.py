@@ -40,11 +40,7 @@ class Import:
     def uses(self, of: frozenset[str]) -> str:
         """Expressions `bound.name`, one a line, for the names in `of` that the file takes out of a module it imported here."""
         bound = {a.asname or a.name for a in self.node.names}
-        found = {
-            ast.unparse(n)
-            for n in ast.walk(self.source.tree)
-            if isinstance(n, ast.Attribute) and n.attr in of and ast.unparse(n.value) in bound
-        }
+        found = {f"{value}.{name}" for value, name in self.source.attributes if name in of and value in bound}
         return "\n".join(sorted(found))
 
 
@@ -213,9 +209,7 @@ def _prefixes(text: str) -> Iterable[str]:
 def _tokens(tree: Overlay, path: str) -> Iterator[tuple[str, int]]:
     if path.endswith(".py"):
         source = tree.source(path)
-        for node in ast.walk(source.tree) if source.parses else []:
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and DOTTED.fullmatch(node.value):
-                yield node.value, node.lineno
+        yield from ((text, line) for text, line in source.strings if DOTTED.fullmatch(text)) if source.parses else ()
         return
     for number, line in enumerate(tree.read(path).decode(errors="replace").splitlines(), 1):
         for match in DOTTED.finditer(line):

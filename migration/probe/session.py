@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from migration.analysis import modules
 from migration.gates import Check
-from migration.probe import Door, DoorResult, probe_states, python_paths
+from migration.probe import Door, DoorResult, python_paths, start
 from migration.tree import Overlay
 
 Side = Literal["before", "after"]
@@ -32,19 +32,26 @@ class Session:
 
     def __init__(self, check: Check) -> None:
         self.check = check
-        self.lost, self.external = top_level_names(check.before, check.after, check.plan.python.roots)
+        self.names = top_level_names(check.before, check.after, check.plan.python.roots)
         self._answers: dict[tuple[Side, Door], DoorResult] = {}
-        self._ask([question for planner in PLANNERS for question in planner(check)])
+        self._pending: list[tuple[list[tuple[Side, Door]], Callable[[], list[DoorResult]]]] = []
+        self.ask([question for planner in PLANNERS for question in planner(check)])
 
-    def _ask(self, questions: Iterable[tuple[Side, Door]]) -> None:
-        new = [q for q in dict.fromkeys(questions) if q not in self._answers]
+    def ask(self, questions: Iterable[tuple[Side, Door]]) -> None:
+        """Begin to go through those of the doors that nobody has asked about yet, all of them by one fresh interpreter."""
+        asked = {q for questions, _ in self._pending for q in questions} | self._answers.keys()
+        new = [q for q in dict.fromkeys(questions) if q not in asked]
         doors = [(0 if side == "before" else 1, door) for side, door in new]
-        results = probe_states([self.check.before, self.check.after], doors, lost=self.lost, external=self.external)
-        self._answers.update(zip(new, results, strict=True))
+        lost, external, library = self.names
+        states = [self.check.before, self.check.after]
+        self._pending.append((new, start(states, doors, lost=lost, external=external, library=library)))
 
     def result(self, side: Side, door: Door) -> DoorResult:
         if (side, door) not in self._answers:
-            self._ask([(side, door)])
+            self.ask([(side, door)])
+        while self._pending:
+            questions, results = self._pending.pop(0)
+            self._answers.update(zip(questions, results(), strict=True))
         return self._answers[side, door]
 
     def before(self, door: Door) -> DoorResult | None:
@@ -80,18 +87,29 @@ def imported_names(tree: Overlay, path: str) -> set[str]:
     return found
 
 
-def top_level_names(before: Overlay, after: Overlay, roots: list[str]) -> tuple[frozenset[str], frozenset[str]]:
-    """(lost, external): names that only the tree can mean, and names that people install.
+class Names(NamedTuple):
+    """Top-level names that only the tree can mean, that people install, and the standard library's that the tree imports."""
+
+    lost: frozenset[str]
+    external: frozenset[str]
+    library: frozenset[str]
+
+
+def top_level_names(before: Overlay, after: Overlay, roots: list[str]) -> Names:
+    """Who may be meant by the names that the tree imports.
 
     A name is external where it is installed here, or imported in the tree before, and the tree had no module that could have been meant.
     """
     own = _tree_names(before) | _tree_names(after)
     resolved: set[str] = set()
     unresolved: set[str] = set()
+    library: set[str] = set()
     paths = python_paths(before)
     known = {(modules.folder_of(p), n) for p, n in _importable(paths)}
     for path in paths:
-        names = imported_names(before, path) - sys.stdlib_module_names
+        names = imported_names(before, path)
+        library |= names & sys.stdlib_module_names
+        names -= sys.stdlib_module_names
         if not names:
             continue
         folder = modules.folder_of(path)
@@ -100,7 +118,13 @@ def top_level_names(before: Overlay, after: Overlay, roots: list[str]) -> tuple[
         for name in names:
             (resolved if any((f, name) in known for f in searched) else unresolved).add(name)
     external = (unresolved | installed()) - resolved
-    return frozenset(own - external), frozenset(external)
+    return Names(frozenset(own - external), frozenset(external), frozenset(library - own - WITH_EFFECTS))
+
+
+# Modules of the standard library that do something by being imported, or that the probe has stand-ins for.
+WITH_EFFECTS = frozenset(
+    {"antigravity", "this", "ctypes", "readline", "tkinter", "turtle", "idlelib", "lib2to3", "test"}
+)
 
 
 @cache

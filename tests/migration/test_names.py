@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migration.analysis.names import bound_names, free_names
+from migration.analysis.bound_names import bound_names
+from migration.analysis.names import free_names
 
 
 def eager(code: str, **options: bool) -> set[str]:

@@ -12,7 +12,7 @@ import pytest
 from migration.errors import MigrationError
 from migration.transaction import Store
 from tests.migration.support import write_tree
-from tests.migration.test_transaction import planned
+from tests.migration.transactions import planned
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import signal
 import tempfile
-import threading
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,7 @@ import pytest
 from migration.errors import MigrationError
 from migration.transaction import Change, Disk, Store
 from tests.migration.support import write_tree
-from tests.migration.test_transaction import Hasty, planned, snapshot
+from tests.migration.transactions import Hasty, forked, killed, planned, snapshot
 
 Fault = Callable[[str], None]
 
@@ -60,10 +57,6 @@ class Faulty(Hasty):
         self.left -= 1
         if self.left < 0:
             self.fault(name)
-
-
-def killed(_: str) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def full_once(number: int) -> Fault:
@@ -109,21 +102,6 @@ def changes_in(root: Path) -> list[Change]:
         "top.py": b"t",
     }
     return planned(root, edits, {"top.py": 0o755, "pkg/kept.py": 0o600})
-
-
-def forked(work: Callable[[], object]) -> bool:
-    """Run `work` in a process of its own; whether it lived."""
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-            os._exit(0)
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    assert not os.WIFEXITED(status) or os.WEXITSTATUS(status) == 0, "the child failed by itself"
-    return os.WIFEXITED(status)
 
 
 def clean(root: Path) -> None:
@@ -371,74 +349,3 @@ def test_an_interrupt_from_the_keyboard_takes_everything_back(root: Path) -> Non
         Store(root, disk).apply(changes, {})
     assert snapshot(root) == before
     clean(root)
-
-
-# ---------------------------------------------------------------- two at once
-
-
-def test_a_second_apply_refuses_and_names_the_first(root: Path) -> None:
-    changes = changes_in(root)
-    reader, writer = os.pipe()
-    done_reader, done_writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        with Store(root).locked():
-            os.write(writer, b".")
-            os.read(done_reader, 1)
-        os._exit(0)
-    os.read(reader, 1)
-    before = snapshot(root)
-    try:
-        with pytest.raises(MigrationError, match=rf"another migration \(process {child}\) is at work") as caught:
-            Store(root).apply(changes, {})
-        assert caught.value.status == 2
-        assert snapshot(root) == before
-    finally:
-        os.write(done_writer, b".")
-        os.waitpid(child, 0)
-    Store(root).apply(changes, {})
-
-
-def test_a_second_process_may_wait(root: Path) -> None:
-    entered, leave = threading.Event(), threading.Event()
-
-    def first() -> None:
-        with Store(root).locked():
-            entered.set()
-            leave.wait(10)
-
-    thread = threading.Thread(target=first)
-    thread.start()
-    entered.wait(10)
-    threading.Timer(0.1, leave.set).start()
-    with Store(root).locked(wait=10):
-        assert leave.is_set()
-    thread.join()
-
-
-def test_the_lock_of_a_killed_process_is_free(root: Path) -> None:
-    def die() -> None:
-        with Store(root).locked():
-            killed("")
-
-    assert not forked(die)
-    with Store(root).locked():
-        pass
-
-
-def test_a_live_apply_is_not_mistaken_for_an_interrupted_one(root: Path) -> None:
-    Store(root).apply(changes_in(root), {})
-    (root / ".migration/tx-0001.applied").rename(root / ".migration/tx-0001.applying")
-    after = snapshot(root)
-    with Store(root).locked(), pytest.raises(MigrationError, match="at work"):
-        Store(root).recover()
-    assert snapshot(root) == after
-
-
-def test_the_lock_may_be_taken_again_by_its_holder(root: Path) -> None:
-    store = Store(root)
-    with store.locked():
-        store.apply(changes_in(root), {"plan": "x"})
-        assert store.history() == [{"plan": "x"}]
-        with pytest.raises(MigrationError, match="at work"), Store(root).locked():
-            pass
