@@ -106,8 +106,9 @@ class Source:
 
     @cached_property
     def strings(self) -> tuple[tuple[str, int], ...]:
-        """Every string literal, and its line. Raises Unparsable."""
-        constants = (n for n in self._expressions if isinstance(n, ast.Constant))
+        """Every string literal that is used for something, and its line. Raises Unparsable."""
+        prose = {id(n.value) for n in statements_in(self.tree.body) if isinstance(n, ast.Expr)}
+        constants = (n for n in self._expressions if isinstance(n, ast.Constant) and id(n) not in prose)
         return tuple((n.value, n.lineno) for n in constants if isinstance(n.value, str))
 
     @cached_property

@@ -59,7 +59,7 @@ def guards(check: Check) -> Iterator[tuple[Side, Door]]:
             yield from (("after", door) for door in _ways(check, statement).values())
 
 
-@gate("guarded-imports", "Guarded imports resolve from their new home")
+@gate("guarded-imports", "Guarded imports resolve from their new home", prepare=session)
 def guarded_imports(check: Check) -> Iterator[Failure]:
     asked, told = session(check), set()
     for followed in _followed(check):

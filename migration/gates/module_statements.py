@@ -94,7 +94,9 @@ def doors(check: Check) -> Iterator[tuple[Side, Door]]:
                     yield "before", door
 
 
-@gate("module-statements", "Module-level statements still run, once, and before the code that needs them")
+@gate(
+    "module-statements", "Module-level statements still run, once, and before the code that needs them", prepare=session
+)
 def module_statements(check: Check) -> Iterator[Failure]:
     asked = session(check)
     for extraction in _extractions(check):

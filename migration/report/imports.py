@@ -134,7 +134,7 @@ def _leanings(modules: Modules, user: str) -> Iterator[tuple[str, int, str, str]
     if user.endswith(".py"):
         source = modules.tree.source(user)
         try:
-            yield from _in_python(modules, source.tree, user, path_hints(source), 0)
+            yield from _in_python(modules, source, path_hints(source), 0)
             return
         except Unparsable:
             pass
@@ -148,17 +148,14 @@ def _leanings(modules: Modules, user: str) -> Iterator[tuple[str, int, str, str]
             yield from ((module, number, role, "") for module in modules.named(line, user))
 
 
-def _in_python(
-    modules: Modules, tree: ast.AST, user: str, hints: list[str], offset: int
-) -> Iterator[tuple[str, int, str, str]]:
-    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            yield from (
-                (module, node.lineno + offset, "import", name) for module, name in modules.imported(node, user, hints)
-            )
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
-            yield from ((module, node.lineno + offset, "mention", "") for module in modules.named(node.value, user))
+def _in_python(modules: Modules, source: Source, hints: list[str], offset: int) -> Iterator[tuple[str, int, str, str]]:
+    user = source.path
+    for node in source.imports:
+        yield from (
+            (module, node.lineno + offset, "import", name) for module, name in modules.imported(node, user, hints)
+        )
+    for text, line in source.strings:
+        yield from ((module, line + offset, "mention", "") for module in modules.named(text, user))
 
 
 def _in_notebook(modules: Modules, text: str, user: str) -> Iterator[tuple[str, int, str, str]]:
@@ -179,7 +176,7 @@ def _in_notebook(modules: Modules, text: str, user: str) -> Iterator[tuple[str, 
             ).encode(),
         )
         try:
-            yield from _in_python(modules, python.tree, user, [], offset)
+            yield from _in_python(modules, python, [], offset)
         except Unparsable:
             magic = [True] * len(lines)
         for number, (line, is_magic) in enumerate(zip(lines, magic, strict=True), offset + 1):
