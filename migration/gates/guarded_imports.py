@@ -21,6 +21,7 @@ from migration.probe.session import Session, Side, asks, session
 
 CATCHING = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
 Way = tuple[str, tuple[str, ...], str]
+Ways = dict[Way, Door]
 
 
 @dataclass(frozen=True)
@@ -36,39 +37,39 @@ class Guarded:
 
 @dataclass(frozen=True)
 class Followed:
-    """A guarded import as it was, the files of the tree that it meant, and one that has taken its place."""
+    """A guarded import as it was, the files of the tree that it meant, and one that has taken its place. `tries` are the ways to
+    that one and to each of its fallbacks.
+    """
 
-    old: Guarded
+    old: Import
+    before: Ways
     meant: frozenset[str]
-    new: Guarded
+    new: Import
+    tries: tuple[Ways, ...]
 
     @property
-    def stayed(self) -> bool:
-        return self.old.first.source.path == self.new.first.source.path
-
-    def after(self) -> list[Import]:
-        return self.new.binding(self.old.first.names)
+    def ways(self) -> list[Way]:
+        """Those that have to lead somewhere; a new home has one that counts, its name from the roots."""
+        every = dict.fromkeys(way for ways in self.tries for way in ways)
+        return list(every) if self.old.source.path == self.new.source.path else list(every)[:1]
 
 
 @asks
 def guards(check: Check) -> Iterator[tuple[Side, Door]]:
     """Every way to each guarded import, before and after."""
     for followed in _followed(check):
-        yield from (("before", door) for door in _ways(check, followed.old.first).values())
-        for statement in followed.after():
-            yield from (("after", door) for door in _ways(check, statement).values())
+        yield from (("before", door) for door in followed.before.values())
+        yield from (("after", door) for ways in followed.tries for door in ways.values())
 
 
 @gate("guarded-imports", "Guarded imports resolve from their new home", prepare=session)
 def guarded_imports(check: Check) -> Iterator[Failure]:
     asked, told = session(check), set()
     for followed in _followed(check):
-        if (result := _broken(check, asked, followed)) is None:
-            continue
-        old, new = followed.old.first, followed.new.first
-        if (new.source.path, new.node.lineno) not in told:
-            told.add((new.source.path, new.node.lineno))
-            yield Failure(new.source.path, new.node.lineno, _sentence(check, old, new, followed.meant, result))
+        new, place = followed.new, (followed.new.source.path, followed.new.node.lineno)
+        if place not in told and (result := _broken(check, asked, followed)) is not None:
+            told.add(place)
+            yield Failure(*place, _sentence(check, followed.old, new, followed.meant, result))
 
 
 def guards_of(source: Source) -> Iterator[Guarded]:
@@ -124,15 +125,15 @@ def _found(check: Check) -> Iterator[Followed]:
     roots = check.plan.python.roots
     for path in sorted(touched_before(check)):
         source = python_of(check.before, path)
-        for old in guards_of(source) if source is not None else ():
-            meant = frozenset(
-                imported_files(check.before, old.first.node, path, roots, modules.path_hints(old.first.source))
-            )
-            for home in _homes(check, path, old.first.scope) if meant else ():
+        for guarded in guards_of(source) if source is not None else ():
+            old, hints = guarded.first, modules.path_hints(guarded.first.source)
+            meant = frozenset(imported_files(check.before, old.node, path, roots, hints))
+            for home in _homes(check, path, old.scope) if meant else ():
                 after = python_of(check.after, home)
-                for new in guards_of(after) if after is not None else ():
-                    if new.first.scope == old.first.scope and new.first.names & old.first.names:
-                        yield Followed(old, meant, new)
+                for now in guards_of(after) if after is not None else ():
+                    if now.first.scope == old.scope and now.first.names & old.names:
+                        tries = tuple(_ways(check, statement) for statement in now.binding(old.names))
+                        yield Followed(old, _ways(check, old), meant, now.first, tries)
 
 
 def _homes(check: Check, path: str, scope: tuple[str, ...]) -> list[str]:
@@ -149,25 +150,27 @@ def _homes(check: Check, path: str, scope: tuple[str, ...]) -> list[str]:
     return sorted(home for home in found if check.after.exists(home))
 
 
-def _ways(check: Check, statement: Import) -> dict[Way, Door]:
+def _ways(check: Check, statement: Import) -> Ways:
     """The doors to a statement by what does not change when its text does."""
     doors = doors_to_statement(statement.source, statement.node, check.plan.python.roots)
     return {(door.name, door.entries, door.cwd): door for door in doors}
 
 
 def _broken(check: Check, asked: Session, followed: Followed) -> DoorResult | None:
-    """What came of a way that led to the module before and does not now. In a new home the first way in has to lead there."""
+    """What came of a way that leads nowhere now, where a way led to the module before: the same one, or, in a new home, any."""
     staying = followed.meant - set(check.touched)
-    before = {w: asked.result("before", d) for w, d in _ways(check, followed.old.first).items()}
-    led = [way for way, result in before.items() if result.ok and followed.meant & set(result.loaded)]
-    tries = [_ways(check, statement) for statement in followed.after()]
-    if not led or not tries:
+    dead: dict[Way, DoorResult] = {}
+    for way in followed.ways:
+        results = [asked.result("after", ways[way]) for ways in followed.tries if way in ways]
+        if not any(r.ok and (not staying or staying & set(r.loaded)) for r in results):
+            dead[way] = results[0]
+    if not dead:
         return None
-    for way in led if followed.stayed else list(tries[0])[:1]:
-        results = [asked.result("after", ways[way]) for ways in tries if way in ways]
-        if results and not any(r.ok and (not staying or staying & set(r.loaded)) for r in results):
-            return results[0]
-    return None
+    before = {way: asked.result("before", door) for way, door in followed.before.items()}
+    led = {way for way, result in before.items() if result.ok and followed.meant & set(result.loaded)}
+    if followed.old.source.path != followed.new.source.path:
+        return next(iter(dead.values())) if led else None
+    return next((result for way, result in dead.items() if way in led), None)
 
 
 def _sentence(check: Check, old: Import, new: Import, meant: frozenset[str], result: DoorResult) -> str:

@@ -47,7 +47,9 @@ def no_shadowing(check: Check) -> Iterator[Failure]:
     asked = session(check)
     for suspect in _suspects(check):
         if _shadows(check, asked, suspect):
-            yield _failure(check, suspect)
+            failure = _failure(check, suspect)
+            if failure.fatal or failure.path in check.touched:
+                yield failure
 
 
 def _suspects(check: Check) -> list[Suspect]:
@@ -77,7 +79,8 @@ def _found(check: Check) -> Iterator[Suspect]:
 
 def _importing(tree: Overlay, name: str) -> list[str]:
     """Files that say `import name` or `from name…`, as far as their text shows."""
-    return [p for p in tree.importing(name) if p.endswith(".ipynb") or name in imported_names(tree, p)]
+    likely = tree.mentioning(*(before + name for before in ("import ", "from ", ", ", ",")), suffixes=(".py", ".ipynb"))
+    return [p for p in likely if p.endswith(".ipynb") or name in imported_names(tree, p)]
 
 
 def _runs_from(tree: Overlay, path: str, folder: str, users: set[str]) -> bool:

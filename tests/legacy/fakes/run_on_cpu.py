@@ -102,6 +102,7 @@ def patch(state):
 def run(script, argv, record):
     script = Path(script).resolve()
     sys.argv = [str(script), *argv]
+    path = list(sys.path)
     sys.path.insert(0, str(script.parent))
     out = io.StringIO()
     try:
@@ -114,7 +115,7 @@ def run(script, argv, record):
     except BaseException as e:
         record["end"] = f"{type(e).__name__}: {e}"
     finally:
-        sys.path.remove(str(script.parent))
+        sys.path[:] = path
         sys.modules.pop("regularizers", None)
     record["out"] = out.getvalue()
 

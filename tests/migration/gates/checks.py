@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from migration.codemods import Moved, Outcome
-from migration.gates import GATES, Check, Failure
+from migration.gates import GATES, Check, Failure, run_gates
 from migration.plan import Plan
 from migration.tree import Overlay
 from tests.migration.support import overlay, plan_of
@@ -48,3 +48,8 @@ def fatal(check: Check, name: str) -> list[str]:
 def failing(check: Check) -> set[str]:
     """Which of the gates that import nothing do not hold."""
     return {name for name in READING_GATES if fatal(check, name)}
+
+
+def failing_of_all(check: Check) -> set[str]:
+    """Which of all gates do not hold."""
+    return {v.gate for v in run_gates(check) if not v.holds}

@@ -1,0 +1,162 @@
+"""The old tree, taken apart by the shipped plan, for real: it imports, answers under its old names, trains to the same bits
+as before, and loads the checkpoints of before.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.legacy.test_monolith_runs import FAKES, MONOLITH, SCRIPT, options, python, write_tree
+
+ROOT = Path(__file__).parents[1]
+HOMES = {
+    "MultiDatasetModel": "training.lightning.multidataset_model",
+    "MultiDatasetDM": "training.lightning.multidataset_dm",
+    "cast_stim": "training.lightning.multidataset_dm",
+    "Float32View": "training.lightning.multidataset_dm",
+    "group_collate": "training.lightning.multidataset_dm",
+    "ContrastWeightedSampler": "training.samplers",
+    "Heartbeat": "training.callbacks",
+    "EpochHeartbeat": "training.callbacks",
+    "CurriculumCallback": "training.callbacks",
+    "LinearWarmupCosineAnnealingLR": "training.schedulers",
+}
+PROGRAM = "training/train_ddp_multidataset.py"
+
+
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory):
+    tree = tmp_path_factory.mktemp("migrated") / "tree"
+    shutil.copytree(MONOLITH, tree)
+    command = [sys.executable, "-m", "migration", "apply", "--yes", "--repo", str(tree), "--plan", "visioncore"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return tree
+
+
+@pytest.fixture(scope="module")
+def runs(migrated, tmp_path_factory):
+    """Old and migrated script, trained on the same sessions by the same options."""
+    found = {}
+    for name, script, tree in (("old", SCRIPT, MONOLITH), ("new", migrated / PROGRAM, migrated)):
+        root = write_tree(tmp_path_factory.mktemp(name))
+        specs = [
+            options("warmup", "--lr_scheduler", "cosine_warmup", "--warmup_epochs", "1"),
+            options("curriculum", "--enable_curriculum", "--core_lr_scale", "0.5"),
+            options("pc", "--lr_scheduler", "step", model="pc"),
+        ]
+        (root / "runs.json").write_text(json.dumps(specs))
+        python([FAKES / "run_on_cpu.py", script, "runs.json", "out.json"], root, [tree, FAKES])
+        found[name] = root, json.loads((root / "out.json").read_text())
+    return found
+
+
+def test_every_definition_is_the_same_text_in_its_new_home(migrated):
+    old = {n.name: n for n in ast.parse(SCRIPT.read_text()).body if hasattr(n, "name")}
+    for name, module in HOMES.items():
+        text = (migrated / (module.replace(".", "/") + ".py")).read_text()
+        new = next(n for n in ast.parse(text).body if getattr(n, "name", "") == name)
+        if name != "MultiDatasetModel":  # it takes the NaN fix over
+            assert ast.get_source_segment(text, new) == ast.get_source_segment(SCRIPT.read_text(), old[name])
+
+
+def test_the_entry_script_is_the_command_line_and_nothing_else(migrated):
+    text = (migrated / PROGRAM).read_text()
+    assert len(text.splitlines()) <= 220
+    defined = [n.name for n in ast.parse(text).body if isinstance(n, ast.FunctionDef | ast.ClassDef)]
+    assert defined == ["main"]
+
+
+def test_the_new_homes_and_the_packages_they_are_in(migrated, tmp_path):
+    lines = [f"from {module} import {name}" for name, module in HOMES.items()]
+    lines += ["from training.lightning import MultiDatasetDM, MultiDatasetModel"]
+    python(["-c", "\n".join(lines)], tmp_path, [migrated, FAKES])
+
+
+def test_the_old_path_gives_the_same_objects(migrated, tmp_path):
+    lines = [
+        f"from {module} import {name} as new; assert getattr(old, {name!r}) is new" for name, module in HOMES.items()
+    ]
+    python(["-c", "\n".join(["import training.train_ddp_multidataset as old", *lines])], tmp_path, [migrated, FAKES])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "folder"),
+    [([PROGRAM], "."), (["train_ddp_multidataset.py"], "training"), (["-m", "training.train_ddp_multidataset"], ".")],
+    ids=["by path", "from its own folder", "as a module"],
+)
+def test_help(migrated, arguments, folder):
+    said = python([*arguments, "--help"], migrated / folder, [FAKES]).stdout
+    assert "--dataset_configs_path" in said and "--gradient_clip_val" in said
+
+
+@pytest.mark.parametrize("name", ["warmup", "curriculum", "pc"])
+def test_training_is_the_same_bit_for_bit(runs, name):
+    import torch
+
+    (old_root, old), (new_root, new) = runs["old"], runs["new"]
+    assert old[name]["end"] == new[name]["end"] == "ok", new[name]["end"]
+    for key in old[name].keys() - {"out"}:
+        assert old[name][key] == new[name][key], key
+    a, b = (torch.load(r / "checkpoints" / name / "last.ckpt", weights_only=True) for r in (old_root, new_root))
+    assert a["hyper_parameters"] == b["hyper_parameters"]
+    assert a["state_dict"].keys() == b["state_dict"].keys()
+    assert all(torch.equal(a["state_dict"][k], b["state_dict"][k]) for k in a["state_dict"])
+    assert a["lr_schedulers"] == b["lr_schedulers"] and a["global_step"] == b["global_step"]
+    states = a["optimizer_states"][0]["state"], b["optimizer_states"][0]["state"]
+    assert all(torch.equal(states[0][i]["exp_avg_sq"], states[1][i]["exp_avg_sq"]) for i in states[0])
+
+
+SAVE = """
+import sys, torch, lightning
+from models.build import build_model
+from models.lightning import MultiDatasetPLCore, PLCoreVisionModel
+
+config = {"model_type": "v1", "n_units": 4, "output_activation": "softplus",
+          **{k: {"type": "tiny", "params": {}} for k in ("adapter", "frontend", "convnet")}}
+torch.manual_seed(0)
+single = PLCoreVisionModel(build_model, config, optim_kwargs={"lr": 1e-2}, cids=[0, 1, 2, 3])
+multi = MultiDatasetPLCore(build_model, {**config, "model_type": "v1multi"},
+                           [{"session": n, "cids": [0, 1]} for n in ("a", "b")], optim_kwargs={"lr": 1e-2})
+for name, module in (("single", single), ("multi", multi)):
+    torch.save({"state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams),
+                "pytorch-lightning_version": "2.4.0"}, f"{name}.ckpt")
+"""
+LOAD = """
+import sys, warnings, torch
+warnings.simplefilter("ignore")
+from models.checkpoint import load_model_from_checkpoint
+model = load_model_from_checkpoint(sys.argv[1])
+saved = torch.load(sys.argv[1], weights_only=False)["state_dict"]
+assert saved.keys() == model.state_dict().keys()
+assert all(torch.equal(v, saved[k]) for k, v in model.state_dict().items())
+print(type(model).__name__)
+"""
+
+
+@pytest.fixture(scope="module")
+def old_checkpoints(tmp_path_factory):
+    pytest.importorskip("lightning")
+    root = tmp_path_factory.mktemp("checkpoints")
+    python(["-c", SAVE], root, [MONOLITH, FAKES])
+    return root
+
+
+@pytest.mark.parametrize(("name", "kind"), [("single", "PLCoreVisionModel"), ("multi", "MultiDatasetPLCore")])
+def test_a_checkpoint_of_before_loads_as_what_it_holds(migrated, old_checkpoints, name, kind):
+    done = python(["-c", LOAD, old_checkpoints / f"{name}.ckpt"], migrated, [migrated, FAKES])
+    assert done.stdout.split()[-1] == kind
+
+
+def test_the_old_classes_warn_at_the_line_that_uses_them(migrated, tmp_path):
+    (tmp_path / "mine.py").write_text("import models.lightning\nmodels.lightning.PLCoreVisionModel\n")
+    done = python(["-W", "always::DeprecationWarning", "mine.py"], tmp_path, [migrated, FAKES])
+    assert done.stderr.count("mine.py:2: DeprecationWarning") == 1
+    assert "Use training.lightning instead" in done.stderr
