@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from migration.analysis import modules
 from migration.analysis.paths import references
+from migration.analysis.units import is_script
 from migration.plan import DeprecatePackage, ExtractSymbols, MoveModule, Plan, RemoveDuplicate
 from migration.tree import Overlay, is_record
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 CHECKPOINTS = (".ckpt", ".pt", ".pth", ".safetensors")
 SHOWN = 12
+ELSEWHERE = "another package"
+UNREAD = "does not parse"
 
 
 @dataclass(frozen=True)
@@ -41,16 +44,17 @@ def audit(tree: Overlay, plan: Plan) -> list[dict[str, Any]]:
         {s.source for s in plan.step if isinstance(s, ExtractSymbols)}
         | {s.duplicate for s in plan.step if isinstance(s, RemoveDuplicate)}
     )
-    callers = [e for entry in entries for e in _callers(tree, entry)]
+    callers = list({(e.path, e.line): e for entry in entries for e in _callers(tree, entry)}.values())
     users = [e for e in _importers(tree, entries, plan) if e.path not in entries]
-    strangers = [e for e in importers if e.text.startswith("another package")]
-    ours = [e for e in importers if e not in strangers]
+    kinds = {kind: sum(e.text.startswith(kind) for e in importers) for kind in (ELSEWHERE, UNREAD)}
+    ours = len(importers) - sum(kinds.values())
     needs_old = [*importers, *checkpoints, *users]
     return [
         _entry(
             "Are there any active experiments using the old Lightning modules?",
-            f"{len(ours)} import(s) of {', '.join(old) or 'nothing'} in this tree"
-            + (f", {len(strangers)} of the same module in another package" if strangers else ""),
+            f"{ours} import(s) of {', '.join(old) or 'nothing'} in this tree"
+            + (f", {kinds[ELSEWHERE]} of a module of the same name in another package" if kinds[ELSEWHERE] else "")
+            + (f"; {kinds[UNREAD]} file(s) that name one of them do not parse" if kinds[UNREAD] else ""),
             importers,
         ),
         _entry(
@@ -89,7 +93,7 @@ def _importers(tree: Overlay, paths: list[str], plan: Plan) -> Iterator[Evidence
     for path in tree.mentioning(*sorted(stems), suffixes=(".py",)) if stems else []:
         source = tree.source(path)
         if not source.parses:
-            yield Evidence(path, None, "mentions one of them and does not parse: look at it by hand")
+            yield Evidence(path, None, f"{UNREAD}, and names one of them: look at it by hand")
             continue
         hints = modules.path_hints(source)
         for node in source.imports:
@@ -101,19 +105,27 @@ def _importers(tree: Overlay, paths: list[str], plan: Plan) -> Iterator[Evidence
                 found = (
                     modules.resolve_relative(tree, name or None, level, path)
                     if level
-                    else (modules.resolve_absolute(tree, name, path, roots, hints) or (None,))[0]
+                    else _absolute(tree, name, path, roots, hints)
                 )
                 if found in paths and path not in paths:
                     yield Evidence(path, node.lineno, text)
                 elif found is None and not level and any(name.endswith("." + d) for d in dotted):
-                    yield Evidence(path, node.lineno, f"another package: {text}")
+                    yield Evidence(path, node.lineno, f"{ELSEWHERE}: {text}")
+
+
+def _absolute(tree: Overlay, name: str, path: str, roots: list[str], hints: list[str]) -> str | None:
+    """The file that an absolute import means. What lies beside a package's module is found only by those who run it by path."""
+    file, folder = modules.resolve_absolute(tree, name, path, roots, hints) or (None, ".")
+    own = modules.folder_of(path)
+    beside = folder == own and own not in (*roots, *hints) and tree.exists(modules.join(own, "__init__.py"))
+    return None if beside and not is_script(tree.source(path)) else file
 
 
 def _callers(tree: Overlay, script: str) -> Iterator[Evidence]:
     name = script.rsplit("/", 1)[-1]
     for path in tree.mentioning(name):
         raw = tree.read(path)
-        for spelling in (script, name):
+        for spelling in dict.fromkeys((name, script)):
             for mention in references(path, raw, spelling):
                 if mention.role in ("call", "call-in-string", "commented-call"):
                     yield Evidence(path, mention.line, f"{mention.role} of {spelling}")

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import sys
-import types
 
 # What any interpreter has before its first import: nothing in a tree can take the place of these.
 STARTED_WITH = frozenset(sys.modules)
+
+import types
 
 if __name__ == "__main__":
     # The package's own `__init__` files would bring in the whole tool; only the modules beside this file are needed.

@@ -46,7 +46,20 @@ def _put_back(site: Site, tx: Transaction) -> Iterator[tuple[str, str]]:
                 yield entry.path, sentence
     for folder in reversed(tx.journal.made):
         with suppress(BadInput):
+            _remove_cache(site, folder)
             site.remove_if_empty(folder)
+
+
+def _remove_cache(site: Site, folder: str) -> None:
+    """Compiled files, where nothing else is left in a folder that the transaction made: they were made from what has gone."""
+    cache = site.root / folder / "__pycache__"
+    if not clear_way(site.root, folder) or [p.name for p in (site.root / folder).iterdir()] != ["__pycache__"]:
+        return
+    if cache.is_symlink() or not all(p.suffix == ".pyc" and p.is_file() for p in cache.iterdir()):
+        return
+    for compiled in sorted(cache.iterdir()):
+        site.disk.unlink(compiled)
+    site.disk.rmdir(cache)
 
 
 def _put_back_one(site: Site, tx: Transaction, i: int, entry: Entry) -> str:

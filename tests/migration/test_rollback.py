@@ -125,6 +125,23 @@ def test_a_folder_with_somebodys_file_is_not_removed_by_rollback(root: Path) -> 
     assert os.listdir(root / "x") == ["mine.py"]
 
 
+def test_compiled_files_do_not_keep_a_made_folder(root: Path) -> None:
+    before = snapshot(root)
+    store = Store(root)
+    store.apply(planned(root, {"x/y/new.py": b"n"}), {})
+    write_tree(root, {"x/__pycache__/a.cpython-311.pyc": b"", "x/y/__pycache__/new.cpython-311.pyc": b""})
+    store.rollback()
+    assert snapshot(root) == before
+
+
+def test_a_cache_with_somebodys_file_stays(root: Path) -> None:
+    store = Store(root)
+    store.apply(planned(root, {"x/new.py": b"n"}), {})
+    write_tree(root, {"x/__pycache__/notes.txt": b"mine", "x/__pycache__/new.cpython-311.pyc": b""})
+    store.rollback()
+    assert sorted(os.listdir(root / "x/__pycache__")) == ["new.cpython-311.pyc", "notes.txt"]
+
+
 def test_rollback_meets_a_link_where_its_file_was(root: Path, tmp_path: Path) -> None:
     store = store_of(root, a=b"A", b=b"B")
     (root / "a.py").rename(tmp_path / "real.py")

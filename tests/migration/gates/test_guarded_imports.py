@@ -86,7 +86,7 @@ def test_a_fallback_that_finds_another_module_is_not() -> None:
 
 
 def test_the_guard_that_stays_in_the_source() -> None:
-    root_first = "import sys\nsys.path[0] = '..'\n"
+    root_first = "import sys, pathlib\nsys.path[0] = str(pathlib.Path(__file__).parents[1])\n"
     left = "#!/usr/bin/env python\n" + root_first + GUARDED + SHORT.partition("\n")[2]
     good = GUARDED.replace("from reg", "from training.reg") + CLASS
     (message,) = fatal(extracted(good, left=left), GATE)
