@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from migration.analysis.comments import comments_of
+from migration.analysis.names import free_names
 from migration.analysis.source import Source
 from migration.analysis.units import units_of
 
@@ -41,7 +42,7 @@ class Entry:
 class _Piece:
     text: str
     lines: tuple[int, int]
-    meaning: str
+    node: ast.stmt
 
 
 def compare(canonical: Source, duplicate: Source) -> list[Entry]:
@@ -60,9 +61,8 @@ def _entry(name: str, ours: _Piece | None, theirs: _Piece | None) -> Entry:
     if ours is None or theirs is None:
         category: Category = "only in duplicate" if ours is None else "only in canonical"
     else:
-        category = (
-            "identical" if ours.text == theirs.text else "cosmetic" if ours.meaning == theirs.meaning else "different"
-        )
+        same = ours.text == theirs.text
+        category = "identical" if same else "cosmetic" if meaning(ours.node) == meaning(theirs.node) else "different"
     return Entry(
         name,
         category,
@@ -109,9 +109,7 @@ def _add(found: dict[str, _Piece], name: str, source: Source, node: ast.stmt, te
         name += "'"
     start, end = source.span(node)
     lines = source.line_of(start), node.end_lineno or source.line_of(end)
-    found[name] = _Piece(
-        text if text is not None else source.text[start:end].replace("\r\n", "\n"), lines, meaning(node)
-    )
+    found[name] = _Piece(text if text is not None else source.text[start:end].replace("\r\n", "\n"), lines, node)
 
 
 def meaning(node: ast.stmt) -> str:
@@ -162,9 +160,11 @@ def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
 
 
 def _local_names(function: ast.FunctionDef | ast.AsyncFunctionDef) -> dict[str, str]:
-    """Numbers for the names a function binds itself; parameters, nested definitions and imports can be asked for by name."""
-    kept: set[str] = set()
-    found: list[str] = []
+    """Numbers for the names a function binds itself. Parameters, nested definitions and imports can be asked for by name, and
+    a name that some part of the function takes from the module means something.
+    """
+    kept = set(free_names(ast.unparse(function)).all)
+    stores: list[tuple[int, int, str]] = []
     for node in ast.walk(function):
         match node:
             case (
@@ -178,17 +178,9 @@ def _local_names(function: ast.FunctionDef | ast.AsyncFunctionDef) -> dict[str, 
                 kept.update(names)
             case ast.alias(name=name, asname=asname):
                 kept.add(asname or name.split(".")[0])
-    stores = [
-        (n.lineno, n.col_offset, n.id)
-        for n in ast.walk(function)
-        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
-    ]
-    stores += [
-        (n.lineno, n.col_offset, n.name) for n in ast.walk(function) if isinstance(n, ast.ExceptHandler) and n.name
-    ]
-    for _, _, name in sorted(stores):
-        if name not in kept and name not in found:
-            found.append(name)
+            case ast.Name(id=name, ctx=ast.Store()) | ast.ExceptHandler(name=str(name)):
+                stores.append((node.lineno, node.col_offset, name))
+    found = dict.fromkeys(name for _, _, name in sorted(stores) if name not in kept)
     return {name: f"<local {i}>" for i, name in enumerate(found)}
 
 

@@ -150,7 +150,8 @@ class Fork:
                 if late
                 else "the interpreter ended before the import was through"
             )
-            return {"ok": False, "error": "TimeoutError" if late else "SystemExit", "message": why}
+            error = "TimeoutError" if late else "SystemExit"
+            return {"ok": False, "error": error, "message": why, "limitation": late}
         compiled.update(new)
         return dict(json.loads(told))
 
@@ -181,21 +182,23 @@ def load_beforehand(names: list[str]) -> None:
 
 
 def main() -> None:
-    request = json.load(sys.stdin)
+    """The first line is the setting, each further one a list of doors; an answer is a line of (place in the list, result)."""
+    setting = json.loads(sys.stdin.buffer.readline())
     compiled: Compiled = {}
     states = [
-        Files(request["root"], s["paths"], {p: base64.b64decode(c) for p, c in s["changed"].items()}, compiled)
-        for s in request["states"]
+        Files(setting["root"], s["paths"], {p: base64.b64decode(c) for p, c in s["changed"].items()}, compiled)
+        for s in setting["states"]
     ]
-    lost, external = frozenset(request["lost"]), frozenset(request["external"])
-    works = [partial(go_through, door, states[state], lost, external) for state, door in request["doors"]]
-    load_beforehand(request["library"])
+    lost, external, timeout = frozenset(setting["lost"]), frozenset(setting["external"]), setting["timeout"]
+    load_beforehand(setting["library"])
     gc.collect()
     gc.freeze()  # a fork shares these pages as long as nobody writes to them
     out = os.fdopen(os.dup(1), "w")
-    answers = in_forks(list(works), compiled, request["timeout"]) if hasattr(os, "fork") else ((0, w()) for w in works)
-    for place, answer in answers:
-        print(json.dumps([place, answer]), file=out, flush=True)
+    for line in sys.stdin.buffer:
+        works = [partial(go_through, door, states[state], lost, external) for state, door in json.loads(line)]
+        answers = in_forks(list(works), compiled, timeout) if hasattr(os, "fork") else ((0, w()) for w in works)
+        for place, answer in answers:
+            print(json.dumps([place, answer]), file=out, flush=True)
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ def importers(check: Check) -> list[tuple[Import, list[Import]]]:
 def _importers(check: Check) -> Iterator[tuple[Import, list[Import]]]:
     roots = check.plan.python.roots
     targets = touched_before(check)
-    for path in check.before.importing(*{stem(p) for p in targets}) if targets else []:
+    for path in sorted({*check.before.importing(*{stem(p) for p in targets}), *targets}) if targets else []:
         source = python_of(check.before, path)
         if source is None:
             continue

@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple
 
 from migration.analysis import modules
 from migration.gates import Check
-from migration.probe import Door, DoorResult, python_paths, start
+from migration.probe import Door, DoorResult
+from migration.probe.interpreter import Interpreter, Results, python_paths
 from migration.tree import Overlay
 
 Side = Literal["before", "after"]
@@ -32,9 +33,10 @@ class Session:
 
     def __init__(self, check: Check) -> None:
         self.check = check
-        self.names = top_level_names(check.before, check.after, check.plan.python.roots)
+        names = top_level_names(check.before, check.after, check.plan.python.roots)
+        self._interpreter = Interpreter([check.before, check.after], **names._asdict())
         self._answers: dict[tuple[Side, Door], DoorResult] = {}
-        self._pending: list[tuple[list[tuple[Side, Door]], Callable[[], list[DoorResult]]]] = []
+        self._pending: list[tuple[list[tuple[Side, Door]], Results]] = []
         self.ask([question for planner in PLANNERS for question in planner(check)])
 
     def ask(self, questions: Iterable[tuple[Side, Door]]) -> None:
@@ -42,9 +44,7 @@ class Session:
         asked = {q for questions, _ in self._pending for q in questions} | self._answers.keys()
         new = [q for q in dict.fromkeys(questions) if q not in asked]
         doors = [(0 if side == "before" else 1, door) for side, door in new]
-        lost, external, library = self.names
-        states = [self.check.before, self.check.after]
-        self._pending.append((new, start(states, doors, lost=lost, external=external, library=library)))
+        self._pending.append((new, self._interpreter.begin(doors)))
 
     def result(self, side: Side, door: Door) -> DoorResult:
         if (side, door) not in self._answers:

@@ -33,7 +33,9 @@ class _Instance:
 
     def __init__(self, *_: Any, **__: Any) -> None: ...
 
-    def __init_subclass__(cls, **_: Any) -> None: ...
+    def __init_subclass__(cls, **named: Any) -> None:
+        above = super().__init_subclass__  # another base's, as in `class A(StandIn, Generic[T])`, or that of `object`
+        above(**({} if isinstance(above, types.BuiltinMethodType) else named))
 
     def __getattr__(self, name: str) -> Any:
         return _attribute(type(self).__qualname__, name)
