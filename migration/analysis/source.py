@@ -162,22 +162,29 @@ class Source:
     def statements(self) -> tuple[Statement, ...]:
         """The top-level statements in order, each with the trivia above it. Raises Unparsable.
 
-        libcst says which lines a statement owns; its spans are checked against the text, since trivia that it drops
-        would shift every later slice.
+        libcst says how many lines above a statement are its own, and by that which comments end the body before it; it is
+        not asked to print them, since it does not give back every byte of every file.
         """
-        nodes, taken = self.tree.body, 0
-        found: list[Statement] = []
-        end = len(self.module.code_for_node(cst.Module([], header=self.module.header)))
-        for index, piece in enumerate(self.module.body):
-            code = self.module.code_for_node(piece)
-            begin, end = end, min(end + len(code), len(self.text))
-            own = nodes[taken:]
-            own = own[: next((i for i, n in enumerate(own) if self.span(n)[0] >= end), len(own))]
-            if not own or not self.text.startswith(code.rstrip(), begin):
+        leads: list[int] = []
+        groups: list[tuple[ast.stmt, ...]] = []
+        nodes = list(self.tree.body)
+        for piece in self.module.body:
+            size = len(piece.body) if isinstance(piece, cst.SimpleStatementLine) else 1
+            group, nodes = tuple(nodes[:size]), nodes[size:]
+            if len(group) < size:
                 return self._statements_by_line()
-            taken += len(own)
-            found.append(Statement(begin if index else 0, self.span(own[0])[0], end, tuple(own)))
-        return tuple(found) if taken == len(nodes) else self._statements_by_line()
+            first = self.line_of(self.span(group[0])[0]) - len(getattr(piece, "leading_lines", ()))
+            leads.append(self.line_starts[max(first, 1) - 1] if leads else 0)
+            groups.append(group)
+        lines = len(self.line_starts) - self.text.endswith(("\n", "\r"))
+        footer = lines - len(self.module.footer)
+        ends = [*leads[1:], self.line_starts[footer] if footer < len(self.line_starts) else len(self.text)]
+        if nodes or any(self.span(g[-1])[1] > end for g, end in zip(groups, ends, strict=False)):
+            return self._statements_by_line()
+        return tuple(
+            Statement(lead, self.span(group[0])[0], end, group)
+            for lead, group, end in zip(leads, groups, ends, strict=False)
+        )
 
     def _statements_by_line(self) -> tuple[Statement, ...]:
         """The same from ast positions alone, for files that libcst does not give back letter for letter."""

@@ -11,7 +11,7 @@ import ast
 from migration.analysis import modules
 from migration.analysis.imports import rehome_text
 from migration.analysis.source import Source, Unparsable
-from migration.analysis.units import units_of
+from migration.analysis.units import Unit, units_of
 from migration.codemods import Context, Finding, Outcome, codemod
 from migration.errors import BadInput
 from migration.plan import EntryPoint, ExtractSymbols
@@ -57,13 +57,16 @@ def entry_point(step: EntryPoint, tree: Overlay, context: Context) -> Outcome:
 
 def _with_root_first(tree: Overlay, source: Source, roots: list[str]) -> str:
     """The text with the two lines above its first import, and what was found through the script's folder named from the root."""
-    text = rehome_text(tree, source, 0, len(source.text), source.path, roots, modules.path_hints(source))
-    source = Source(source.path, source.encode(text))
     root = modules.root_of(source.path, roots)
     if modules.folder_of(source.path) == root or _puts_root_first(source, root):
-        return text
+        return source.text
+    # A module that an earlier step made beside the script is not what its author meant by `import lightning`.
+    made = {path: None for path, new in tree.edits.items() if new is not None and not tree.base.exists(path)}
+    hints = modules.path_hints(source)
+    text = rehome_text(Overlay(tree, made), source, 0, len(source.text), source.path, roots, hints)
+    source = Source(source.path, source.encode(text))
     units = units_of(source)
-    head = [u for u in units if u.sort in ("docstring", "future")]
+    head = [u for u in units if _has_to_be_first(u)]
     place = head[-1].statement.end if head else units[0].statement.start if units else len(text)
     depth = len(source.path.split("/")) - 1 - (0 if root == "." else len(root.split("/")))
     lines = [
@@ -77,6 +80,14 @@ def _with_root_first(tree: Overlay, source: Source, roots: list[str]) -> str:
     block = source.newline.join(lines) + source.newline
     before = source.newline if place and not text[:place].endswith(("\n", "\r")) else ""
     return text[:place] + before + block + text[place:]
+
+
+def _has_to_be_first(unit: Unit) -> bool:
+    return unit.sort in ("docstring", "future") or any(
+        (isinstance(n, ast.ImportFrom) and n.module == "__future__")
+        or (unit.index == 0 and n is unit.nodes[0] and isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant))
+        for n in unit.nodes
+    )
 
 
 def _puts_root_first(source: Source, root: str) -> bool:

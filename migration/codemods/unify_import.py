@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from migration.analysis import modules
@@ -42,7 +42,7 @@ VALUE = re.compile(
 )
 DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 IMPORTING = frozenset({"import_module", "__import__", "find_spec", "importorskip"})
-SUFFIXES = frozenset("cfg ckpt csv ini ipynb json log md npy pkl pt pth py sh toml txt yaml yml".split())
+SUFFIX = re.compile(r"cfg|ckpt|csv|ini|ipynb|jsonl?|log|md|np[yz]|pkl|pth?|py|sh|toml|txt|ya?ml")
 Edit = tuple[int, int, str]
 Table = dict[str, str]
 
@@ -87,7 +87,11 @@ def _mapped(name: str, table: Table) -> str | None:
 def _in_string(name: str, table: Table) -> str | None:
     """The same for text that may be something else: `lightning.log` is a file, `lightning.max_epochs` a setting."""
     old, last = _key(name, table), name.rpartition(".")[2]
-    if old is None or last in SUFFIXES or (len(table) > 1 and "." not in old and old in LAYOUT and last.islower()):
+    if (
+        old is None
+        or SUFFIX.fullmatch(last)
+        or (len(table) > 1 and "." not in old and old in LAYOUT and last.islower())
+    ):
         return None
     return _mapped(name, table)
 
@@ -100,13 +104,14 @@ class _Names:
     """What a file (a notebook: all its cells) binds by plain imports of the package.
 
     `stands_for` maps a bound name to the old dotted name; those in `spelt_out` are gone afterwards, so their uses spell the new
-    name. `brought` are the new packages that the statements bind under their own names, `needed` those that uses need so.
+    name. `brought` are the new packages that the statements bind under their own names, `needed` those that the uses of a bound
+    name need so.
     """
 
     stands_for: dict[str, str] = field(default_factory=dict)
     spelt_out: set[str] = field(default_factory=set)
     brought: set[str] = field(default_factory=set)
-    needed: set[str] = field(default_factory=set)
+    needed: dict[str, set[str]] = field(default_factory=dict)
 
 
 def _python(tree: Overlay, path: str, step: UnifyImport, table: Table, roots: list[str], outcome: Outcome) -> None:
@@ -214,7 +219,7 @@ def _plain_import(node: ast.Import, names: _Names, table: Table) -> str | None:
         bound = bound_by(node, alias)
         kept = alias.asname if new is None else None if bound in names.spelt_out and not alias.asname else bound
         pieces.append((new or alias.name) + (f" as {kept}" if kept else ""))
-    pieces += sorted(names.needed - names.brought) if changed else []
+        pieces += sorted(names.needed.get(bound, set()) - names.brought) if new is not None else []
     return "import " + ", ".join(dict.fromkeys(pieces)) if changed else None
 
 
@@ -257,7 +262,7 @@ def _uses(source: Source, names: _Names, table: Table) -> list[Edit]:
         if bound not in names.spelt_out and (new == base or new.startswith(base + ".")):
             new = bound + new[len(base) :]
         else:
-            names.needed.add(new.partition(".")[0])
+            names.needed.setdefault(bound, set()).add(new.partition(".")[0])
         if new != dotted(part):
             edits.append((*source.span(part), new))
     return edits
@@ -296,22 +301,22 @@ def _strings(source: Source, table: Table) -> list[Edit]:
     """String literals that are a dotted name of the package, and the package's name where a function imports it."""
     if not any(old in source.text for old in table):
         return []
-    edits = []
+    edits: list[Edit] = []
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and DOTTED.fullmatch(node.value):
-            edits += _literal(source, node, _in_string(node.value, table))
+            edits += _literal(source, node, node.value, _in_string(node.value, table))
         elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-            called = dotted(node.func).rpartition(".")[2]
-            if called in IMPORTING and node.args[0].value in table and "." not in node.args[0].value:
-                edits += _literal(source, node.args[0], table[node.args[0].value])
+            called, name = dotted(node.func).rpartition(".")[2], node.args[0].value
+            if called in IMPORTING and isinstance(name, str) and name in table and "." not in name:
+                edits += _literal(source, node.args[0], name, table[name])
     return edits
 
 
-def _literal(source: Source, node: ast.Constant, new: str | None) -> Iterable[Edit]:
+def _literal(source: Source, node: ast.Constant, old: str, new: str | None) -> Iterator[Edit]:
     start, end = source.span(node)
     text = source.text[start:end]
-    if new is not None and text.count(node.value) == 1:
-        yield start, end, text.replace(node.value, new)
+    if new is not None and text.count(old) == 1:
+        yield start, end, text.replace(old, new)
 
 
 # -- configurations --------------------------------------------------------------------------------------------------------
