@@ -207,7 +207,7 @@ class Plan(_Model):
 def load_plan(name_or_file: str) -> Plan:
     """Read a plan by shipped name (`visioncore`) or by file. Raises BadInput, naming file, step, field and what was expected."""
     path = Path(name_or_file)
-    if not path.exists() and (SHIPPED / f"{name_or_file}.toml").is_file():
+    if not path.is_file() and (SHIPPED / f"{name_or_file}.toml").is_file():
         path = SHIPPED / f"{name_or_file}.toml"
     if not path.is_file():
         shipped = sorted(p.stem for p in SHIPPED.glob("*.toml"))

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import ast
 import json
+from collections.abc import Iterable, Iterator
 
 from migration.analysis import modules
+from migration.analysis.bound_names import bound_names
 from migration.analysis.importers import Renames, repoint
-from migration.analysis.imports import bindings, relative_to, render_from
-from migration.analysis.source import Source
+from migration.analysis.imports import relative_to, render_from, without
+from migration.analysis.source import Source, Unparsable
 from migration.analysis.units import Unit, units_of
 from migration.codemods import Context, Finding, Outcome, codemod
 from migration.errors import BadInput, nearest
@@ -20,14 +22,16 @@ from migration.plan import DeprecatePackage, MoveModule
 from migration.tree import Overlay
 
 MARK = "_warn_and_forward"
+EMPTY = b'"""Deprecated modules."""\n'
 FORWARDER = """\
-import importlib
+import importlib.util
 import sys
 import warnings
 
 _REASON = {reason}
 _HOMES = {{
 {homes}}}
+_MODULES = {modules}
 __all__ = [{names}]
 
 
@@ -42,26 +46,34 @@ def __dir__():
 
 
 def _warn_and_forward(name, asking):
+    home = importlib.util.resolve_name(_HOMES[name], __name__)
     try:
-        module = importlib.import_module(_HOMES[name], __name__)
+        module = importlib.import_module(home)
     except ModuleNotFoundError as error:
-        if (error.name or "").endswith({moved}) or (error.name or "").endswith(_HOMES[name].lstrip(".")):
+        if f"{{home}}.".startswith(f"{{error.name}}."):
             raise ImportError(f"{{__name__}}.{{name}} has been removed. {{_REASON}}") from error
         raise
     # `from package import name` asks twice, the first time from within importlib.
     if not asking.f_code.co_filename.startswith("<frozen importlib"):
         warnings.warn(f"{{__name__}}.{{name}} is deprecated. {{_REASON}}", DeprecationWarning, stacklevel=3)
-    return getattr(module, name)
+    return module if name in _MODULES else getattr(module, name)
 """
 MODULE = '''\
 """Moved to {new}; this forwards to it."""
 
-import importlib
+import importlib.util
 import sys
 import warnings
 
-warnings.warn(f"{{__name__}} is deprecated. " + {reason}, DeprecationWarning, stacklevel=2)
-sys.modules[__name__] = importlib.import_module("{home}", __package__)
+_REASON = {reason}
+_HOME = importlib.util.resolve_name("{home}", __package__)
+try:
+    sys.modules[__name__] = importlib.import_module(_HOME)
+except ModuleNotFoundError as error:
+    if f"{{_HOME}}.".startswith(f"{{error.name}}."):
+        raise ImportError(f"{{__name__}} has been removed. {{_REASON}}") from error
+    raise
+warnings.warn(f"{{__name__}} is deprecated. {{_REASON}}", DeprecationWarning, stacklevel=2)
 '''
 
 
@@ -80,29 +92,51 @@ def deprecate_package(step: DeprecatePackage, tree: Overlay, context: Context) -
     if MARK in source.text:
         return Outcome("already done", f"{step.package} forwards to {step.moved_to}")
     homes = _homes(step, tree, where)
+    moved = {m.source: m.target for m in _moves(step, tree, context)}
     reason = f"{step.message.strip()} Use {step.replacement} instead."
     outcome = Outcome(summary=f"{step.package} warns on use and forwards to {step.moved_to}")
-    outcome.edits[init] = source.encode(_forwarder(step, source, homes, reason, tree))
+    outcome.edits[init] = source.encode(_forwarder(step, source, homes, list(moved.values()), reason, where))
     outcome.findings.append(
         Finding("change", init, 1, "answers on demand, with a DeprecationWarning at the line that asks")
     )
-    for move in context.steps(MoveModule):
-        if (
-            modules.folder_of(move.source) == step.package
-            and modules.folder_of(move.target) == step.moved_to
-            and not tree.exists(move.source)
-        ):
-            text = MODULE.format(
-                new=move.target, reason=json.dumps(reason), home=_relative(init, move.target.removesuffix(".py"), where)
-            )
-            outcome.edits[move.source] = text.encode()
-    if not tree.exists(home) or not any(u.sort not in ("docstring", "nothing") for u in units_of(tree.source(home))):
-        outcome.edits[home] = _exports(step, tree, home, homes)
-    renames = Renames(symbols={init: dict.fromkeys(step.names, home)})
+    for unit in units_of(Source(init, source.encode(_kept_text(source, step)))):
+        if still := sorted(unit.binds & {*step.names, "*"}):
+            names = ", ".join(still).replace("*", "what `import *` brings")
+            message = f"{names} is still bound by a statement of the package, so asking for it raises no warning"
+            outcome.findings.append(Finding("warning", init, None, message, unit.text))
+    for old, new in moved.items():
+        text = MODULE.format(new=new, reason=json.dumps(reason), home=_relative(init, new, where))
+        outcome.edits[old] = text.encode()
+    exported = _exported(tree, home, where)
+    if exported is None:
+        outcome.edits[home] = _exports(tree, home, homes)
+        exported = frozenset(homes)
+    renames = Renames(symbols={init: {name: home if name in exported else homes[name] for name in homes}})
     edits, findings = repoint(Overlay(tree, outcome.edits), renames, context, skip={init, home, *outcome.edits})
     outcome.edits |= edits
     outcome.findings += findings
     return outcome
+
+
+def _moves(step: DeprecatePackage, tree: Overlay, context: Context) -> Iterator[MoveModule]:
+    """The plan's moves from the package to its new home that have taken place."""
+    for move in context.steps(MoveModule):
+        folders = modules.folder_of(move.source), modules.folder_of(move.target)
+        if folders == (step.package, step.moved_to) and not tree.exists(move.source):
+            yield move
+
+
+def _exported(tree: Overlay, home: str, where: str) -> frozenset[str] | None:
+    """What the new home's `__init__` binds; None where it says nothing yet."""
+    if not tree.exists(home):
+        return None
+    try:
+        units = units_of(tree.source(home))
+    except Unparsable as error:
+        raise BadInput(f"{where}: field 'moved_to': {error}") from error
+    if all(u.sort in ("docstring", "nothing") for u in units):
+        return None
+    return frozenset().union(*(u.binds for u in units))
 
 
 def _homes(step: DeprecatePackage, tree: Overlay, where: str) -> dict[str, str]:
@@ -111,8 +145,8 @@ def _homes(step: DeprecatePackage, tree: Overlay, where: str) -> dict[str, str]:
     for path in tree.paths():
         if modules.folder_of(path) == step.moved_to and path.endswith(".py") and tree.source(path).parses:
             for node in tree.source(path).tree.body:
-                if isinstance(node, ast.ClassDef | ast.FunctionDef):
-                    defined.setdefault(node.name, path)
+                for name in bound_names(node, imports=False):
+                    defined.setdefault(name, path)
     for name in step.names:
         if name not in defined:
             raise BadInput(
@@ -122,7 +156,8 @@ def _homes(step: DeprecatePackage, tree: Overlay, where: str) -> dict[str, str]:
 
 
 def _relative(init: str, target: str, where: str) -> str:
-    found = relative_to(init, target)
+    """How the package at `init` names the module at `target`."""
+    found = relative_to(init, target.removesuffix(".py").removesuffix("/__init__"))
     if found is None:
         raise BadInput(
             f"{where}: field 'moved_to': {init} and {target} share no package, so one cannot import the other relatively"
@@ -130,15 +165,21 @@ def _relative(init: str, target: str, where: str) -> str:
     return found
 
 
-def _forwarder(step: DeprecatePackage, source: Source, homes: dict[str, str], reason: str, tree: Overlay) -> str:
+def _forwarder(
+    step: DeprecatePackage, source: Source, homes: dict[str, str], moved: list[str], reason: str, where: str
+) -> str:
     """The package's own text, less the imports of what moved, with the forwarder below."""
-    units = units_of(source)
-    kept = "".join(_kept(unit, step) for unit in units if unit.sort != "docstring").strip("\n")
-    table = "".join(f'    "{n}": "{relative_to(source.path, p.removesuffix(".py"))}",\n' for n, p in homes.items())
-    names = ", ".join(f'"{n}"' for n in homes)
-    folder = step.moved_to.rsplit("/", 1)[-1]
-    text = FORWARDER.format(reason=json.dumps(reason), homes=table, names=names, moved=json.dumps("." + folder))
-    return _docstring(units, step) + (kept + "\n\n" if kept else "") + text
+    submodules = {path.rsplit("/", 1)[-1].removesuffix(".py"): path for path in moved}
+    table = {name: _relative(source.path, path, where) for name, path in {**submodules, **homes}.items()}
+    text = FORWARDER.format(
+        reason=json.dumps(reason),
+        homes="".join(f'    "{name}": "{path}",\n' for name, path in table.items()),
+        modules=json.dumps([name for name in submodules if name not in homes]),
+        names=", ".join(f'"{name}"' for name in homes),
+    )
+    kept = _kept_text(source, step)
+    text = _docstring(units_of(source), step) + (kept + "\n\n" if kept else "") + text
+    return text.replace("\r\n", "\n").replace("\n", source.newline)
 
 
 def _docstring(units: list[Unit], step: DeprecatePackage) -> str:
@@ -156,24 +197,32 @@ def _docstring(units: list[Unit], step: DeprecatePackage) -> str:
     return lead + '"""' + text.replace("\\", "\\\\").replace('"""', '\\"""') + '"""\n\n'
 
 
+def _kept_text(source: Source, step: DeprecatePackage) -> str:
+    """What the package does beside importing the names that are forwarded now."""
+    return "".join(_kept(unit, step) for unit in units_of(source) if unit.sort != "docstring").strip("\r\n")
+
+
 def _kept(unit: Unit, step: DeprecatePackage) -> str:
     """A statement of the old `__init__` as it stays: without what is forwarded now, its comments in any case."""
-    comments = "".join(line + "\n" for line in unit.lead.splitlines() if line.strip())
     if any(isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "__all__" for n in unit.nodes):
-        return comments
-    if unit.sort == "import" and {b.name for b in bindings(unit)} <= set(step.names):
-        return comments
+        return _comments(unit.lead.splitlines())
+    if unit.sort == "import" and unit.binds & set(step.names):
+        rest, comments = without(unit.text, step.names)
+        return (unit.lead if rest else _comments(unit.lead.splitlines())) + _comments(comments) + rest
     return unit.lead + unit.text
 
 
-def _exports(step: DeprecatePackage, tree: Overlay, home: str, homes: dict[str, str]) -> bytes:
+def _comments(lines: Iterable[str]) -> str:
+    return "".join(line + "\n" for line in lines if line.strip())
+
+
+def _exports(tree: Overlay, home: str, homes: dict[str, str]) -> bytes:
+    """The new home's `__init__` with the names in it, below the words that stand there already."""
     by_module: dict[str, list[str]] = {}
     for name, path in homes.items():
         by_module.setdefault("." + path.rsplit("/", 1)[-1].removesuffix(".py"), []).append(name)
-    head = (
-        tree.read(home).decode().rstrip("\n") + "\n\n"
-        if tree.exists(home) and tree.read(home).strip()
-        else '"""Deprecated modules."""\n\n'
-    )
+    source = Source(home, tree.read(home) if tree.exists(home) and tree.read(home).strip() else EMPTY)
     lines = [render_from(module, sorted(names)) for module, names in sorted(by_module.items())]
-    return (head + "\n".join(lines) + "\n\n__all__ = [" + ", ".join(f'"{n}"' for n in sorted(homes)) + "]\n").encode()
+    names = ", ".join(f'"{name}"' for name in sorted(homes))
+    text = "\n".join([source.text.rstrip(), "", *lines, "", f"__all__ = [{names}]", ""])
+    return source.encode(text.replace("\r\n", "\n").replace("\n", source.newline))

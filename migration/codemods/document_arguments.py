@@ -81,7 +81,7 @@ def _help_edit(source: Source, call: ast.Call, text: str) -> Edit | None:
             return None if same else (*source.span(keyword.value), literal)
     arguments: list[ast.expr | ast.keyword] = [*call.args, *call.keywords]
     last = max(arguments, key=lambda a: (a.end_lineno or 0, a.end_col_offset or 0))
-    place = _behind(source, source.span(last)[1], source.span(call)[1] - 1)
+    place = behind(source, source.span(last)[1], source.span(call)[1] - 1)
     start = source.line_starts[source.line_of(place) - 1]
     end = source.text.find("\n", place)
     if len(source.text[start : end if end >= 0 else None].rstrip()) + len(f", help={literal}") <= WIDTH:
@@ -92,7 +92,7 @@ def _help_edit(source: Source, call: ast.Call, text: str) -> Edit | None:
     return place, place, f",\n{indent}help={literal}"
 
 
-def _behind(source: Source, position: int, closing: int) -> int:
+def behind(source: Source, position: int, closing: int) -> int:
     """The place behind the last argument, the brackets around its value included, before a trailing comma or comment."""
     between = re.sub(r"#[^\r\n]*", lambda m: " " * len(m.group()), source.text[position:closing])
     return position + between.rindex(")") + 1 if ")" in between else position

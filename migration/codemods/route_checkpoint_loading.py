@@ -10,11 +10,12 @@ import ast
 
 from migration.analysis import modules
 from migration.analysis.imports import relative_to
-from migration.analysis.source import Source, splice
+from migration.analysis.source import Source, dotted, splice
 from migration.analysis.units import units_of
 from migration.codemods import Context, Finding, Outcome, codemod
+from migration.codemods.document_arguments import behind
 from migration.errors import BadInput, nearest
-from migration.plan import RouteCheckpointLoading
+from migration.plan import ExtractSymbols, RouteCheckpointLoading
 from migration.tree import Overlay
 
 OLD_CLASSES = ("PLCoreVisionModel", "MultiDatasetPLCore")
@@ -45,20 +46,25 @@ def checkpoint_kind(checkpoint):
         return "MultiDatasetModel"
     if OLD_KEYS <= keys:
         return "MultiDatasetPLCore" if "dataset_configs" in keys else "PLCoreVisionModel"
-    if isinstance(checkpoint, Mapping) and checkpoint and ("state_dict" in checkpoint or all(hasattr(v, "shape") for v in checkpoint.values())):
-        return "state_dict"
-    return "unknown"
+    if not isinstance(checkpoint, Mapping) or not checkpoint:
+        return "unknown"
+    weights = "state_dict" in checkpoint or all(hasattr(value, "shape") for value in checkpoint.values())
+    return "state_dict" if weights else "unknown"
 
 
 def load_legacy(checkpoint, path, config=None, strict=True):
     """The model of a checkpoint of an old class, with a DeprecationWarning; None where the caller's own way is the right one."""
     kind = checkpoint_kind(checkpoint)
     if kind == "MultiDatasetModel":
-        raise ValueError(f"{{path}} holds a MultiDatasetModel of the training script; load it with {script}.load_from_checkpoint")
+        raise ValueError(
+            f"{{path}} holds a MultiDatasetModel of the training script; load it with {script}.load_from_checkpoint"
+        )
     if kind not in OLD_KINDS:
         return None
     warnings.warn(
-        f"{{path}} holds a {{kind}}, a deprecated class. Save it again with the new training system.", DeprecationWarning, stacklevel=3
+        f"{{path}} holds a {{kind}}, a deprecated class. Save it again with the new training system.",
+        DeprecationWarning,
+        stacklevel=3,
     )
 {fall_through}    from {core} import PLCoreVisionModel
     from {multi} import MultiDatasetPLCore
@@ -104,41 +110,30 @@ def route_checkpoint_loading(step: RouteCheckpointLoading, tree: Overlay, contex
         return Outcome("already done", f"{step.function} asks what a checkpoint holds")
     if tree.exists(beside):
         raise BadInput(f"{where}: {beside} is there already, and the step would write it; rename it")
-    load = next(
-        (
-            n
-            for n in ast.walk(function)
-            if isinstance(n, ast.Assign) and _is_load(n.value) and isinstance(n.targets[0], ast.Name)
-        ),
-        None,
-    )
-    if load is None:
+    loads = [n for n in ast.walk(function) if isinstance(n, ast.Assign) and _is_load(n)]
+    if not loads:
         raise BadInput(
             f"{where}: field 'function': {step.function} in {step.file} has no statement like `checkpoint = torch.load(...)` to ask behind"
         )
+    for load in loads:
+        if source.text[source.line_starts[load.lineno - 1] : source.span(load)[0]].strip():
+            raise BadInput(
+                f"{where}: field 'function': {step.file}:{load.lineno}: the torch.load statement has to begin its line, so that the question fits behind it"
+            )
     outcome = Outcome(summary=f"{step.function} tells old checkpoints by what they hold ({beside})")
-    edits = [
-        _question(source, function, load),
-        _import(source, tree, step.file),
-        *_explicit_load(source, load, step, outcome),
-    ]
+    edits = [_import(source, tree, step.file, function)]
+    for load in sorted(loads, key=lambda n: n.lineno):
+        edits += [_question(source, function, load), *_explicit_load(source, load, step, outcome)]
+        message = f"{step.function} recognises old checkpoints by their hyper-parameters"
+        outcome.findings.append(Finding("change", step.file, load.lineno, message))
     outcome.edits[step.file] = source.encode(splice(source.text, edits))
     outcome.edits[beside] = _module(tree, step.file, function, where, context).encode()
-    outcome.findings.append(
-        Finding(
-            "change", step.file, load.lineno, f"{step.function} recognises old checkpoints by their hyper-parameters"
-        )
-    )
     return outcome
 
 
-def _is_load(value: ast.expr) -> bool:
-    return (
-        isinstance(value, ast.Call)
-        and isinstance(value.func, ast.Attribute)
-        and value.func.attr == "load"
-        and ast.unparse(value.func.value) == "torch"
-    )
+def _is_load(node: ast.Assign) -> bool:
+    named = len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)
+    return named and isinstance(node.value, ast.Call) and dotted(node.value.func) == "torch.load"
 
 
 def _question(source: Source, function: ast.FunctionDef, load: ast.Assign) -> tuple[int, int, str]:
@@ -158,10 +153,14 @@ def _question(source: Source, function: ast.FunctionDef, load: ast.Assign) -> tu
     return place, place, before + "".join(indent + text + source.newline for text in lines)
 
 
-def _import(source: Source, tree: Overlay, path: str) -> tuple[int, int, str]:
+def _import(source: Source, tree: Overlay, path: str, function: ast.FunctionDef) -> tuple[int, int, str]:
+    """Behind the last import above the function; above the function where there is none."""
     dot = "." if tree.exists(modules.join(modules.folder_of(path), "__init__.py")) else ""
-    place = max((u.statement.end for u in units_of(source) if u.sort in ("docstring", "future", "import")), default=0)
-    return place, place, f"from {dot}checkpoint_kind import load_legacy{source.newline}"
+    begin = source.span(function)[0]
+    above = [u for u in units_of(source) if u.statement.end <= begin]
+    place = max((u.statement.end for u in above if u.sort in ("docstring", "future", "import")), default=begin)
+    gap = source.newline * 3 if place == begin else source.newline
+    return place, place, f"from {dot}checkpoint_kind import load_legacy{gap}"
 
 
 def _explicit_load(
@@ -169,11 +168,17 @@ def _explicit_load(
 ) -> list[tuple[int, int, str]]:
     """`weights_only=False` said aloud: old checkpoints hold functions, which torch ≥ 2.6 refuses otherwise."""
     call = load.value
-    if not isinstance(call, ast.Call) or any(k.arg == "weights_only" for k in call.keywords):
+    if not isinstance(call, ast.Call):
+        return []
+    given = next((k.value for k in call.keywords if k.arg == "weights_only"), None)
+    if given is not None:
+        if not (isinstance(given, ast.Constant) and given.value is False):
+            message = f"{step.function} loads with weights_only={ast.unparse(given)}; where that is true, torch refuses checkpoints of the old classes before anyone can ask what they hold"
+            outcome.findings.append(Finding("warning", step.file, load.lineno, message))
         return []
     arguments: list[ast.expr | ast.keyword] = [*call.args, *call.keywords]
     last = max(arguments, key=lambda n: (n.end_lineno or 0, n.end_col_offset or 0), default=call.func)
-    place = source.span(last)[1]
+    place = behind(source, source.span(last)[1], source.span(call)[1] - 1)
     message = f"{step.function} loads with weights_only=False: checkpoints of the old classes hold functions. It runs code from the file; load only what you trust"
     outcome.findings.append(
         Finding(
@@ -190,11 +195,11 @@ def _explicit_load(
 
 def _module(tree: Overlay, path: str, function: ast.FunctionDef, where: str, context: Context) -> str:
     """The text of the module beside the file."""
-    found = {name: _defining(tree, path, name) for name in OLD_CLASSES}
+    found = {name: _defining(tree, path, name, context.roots) for name in OLD_CLASSES}
     missing = [name for name, module in found.items() if module is None]
     if missing:
         raise BadInput(
-            f"{where}: no module near {path} defines {', '.join(missing)}, so old checkpoints could not be loaded into it"
+            f"{where}: no module of the tree defines {', '.join(missing)}, so old checkpoints could not be loaded into it"
         )
     own = modules.join(modules.folder_of(path), "build.py")
     build = BUILD.format(module=".build") if tree.exists(own) and b"def build_model" in tree.read(own) else ""
@@ -209,17 +214,18 @@ def _module(tree: Overlay, path: str, function: ast.FunctionDef, where: str, con
     )
 
 
-def _defining(tree: Overlay, path: str, name: str) -> str | None:
+def _defining(tree: Overlay, path: str, name: str, roots: list[str]) -> str | None:
     """How the module beside `path` imports the file that defines class `name`."""
     for candidate in tree.mentioning(f"class {name}", suffixes=(".py",)):
-        if module := relative_to(path, candidate.removesuffix(".py")):
-            return module
+        source = tree.source(candidate)
+        if source.parses and any(isinstance(n, ast.ClassDef) and n.name == name for n in source.tree.body):
+            found = relative_to(path, candidate.removesuffix(".py").removesuffix("/__init__"))
+            if found := found or modules.dotted_name(candidate, roots):
+                return found
     return None
 
 
 def _homes_of_script_model(tree: Overlay, context: Context) -> list[str]:
-    from migration.plan import ExtractSymbols
-
     targets = [s.target for s in context.steps(ExtractSymbols) if "MultiDatasetModel" in s.symbols]
     return [
         f"{name.rpartition('.')[0] or name}.MultiDatasetModel"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,15 +34,24 @@ class Effect:
     @cached_property
     def packages(self) -> frozenset[str]:
         """The top-level packages whose state it changes; empty where it changes no imported object."""
-        found: set[str] = set()
-        for root in acted_on([self.node]):
-            provider = self.scope.provider(root, self.unit)
-            if provider is None or "import" not in provider.sort:
-                return frozenset()
-            for node in statements_in(provider.nodes):
-                if isinstance(node, ast.Import | ast.ImportFrom) and root in bound_names(node):
-                    found |= packages_of(node)
-        return frozenset(found)
+        behind = [packages_behind(self.scope, self.unit, root) for root in acted_on([self.node])]
+        return frozenset().union(*behind) if all(behind) else frozenset()
+
+    def matters_to(self, unit: Unit) -> bool:
+        """Whether a statement below it may go by what it sets up: one that calls into the same package, or into the module's own
+        functions; where it changes what belongs to the standard library (`os.environ[…]`), whatever loads or calls a package.
+        """
+        calls = any(isinstance(n, ast.Call) for node in unit.nodes for n in ast.walk(node))
+        if unit.sort == "definition" or not (calls or "import" in unit.sort):
+            return False
+        for name in unit.binds if "import" in unit.sort else unit.needs_now:
+            behind = packages_behind(self.scope, unit, name)
+            if self.packages <= sys.stdlib_module_names and not behind <= sys.stdlib_module_names:
+                return True
+            provider = self.scope.provider(name, unit)
+            if "import" not in unit.sort and (behind & self.packages or (provider and provider.sort == "definition")):
+                return True
+        return False
 
     def __str__(self) -> str:
         text = ast.unparse(self.node).partition("\n")[0]
@@ -104,8 +114,13 @@ def _sort_of(scope: Scope, unit: Unit, name: str) -> str:
     return "import" if "import" in provider.sort else "assignment" if provider.sort == "assignment" else "other"
 
 
-def packages_of(node: ast.Import | ast.ImportFrom) -> frozenset[str]:
-    """The top-level packages that an import names; "." is this one."""
-    if isinstance(node, ast.ImportFrom):
-        return frozenset({"." if node.level else (node.module or "").partition(".")[0]})
-    return frozenset(a.name.partition(".")[0] for a in node.names)
+def packages_behind(scope: Scope, unit: Unit, name: str) -> frozenset[str]:
+    """The top-level packages that a name was imported from, as `unit` sees it; "" is this one. Empty where no import binds it."""
+    provider = unit if name in unit.binds else scope.provider(name, unit)
+    found: set[str] = set()
+    for node in statements_in(provider.nodes) if provider is not None and "import" in provider.sort else ():
+        if isinstance(node, ast.ImportFrom) and name in bound_names(node):
+            found.add("" if node.level else (node.module or "").partition(".")[0])
+        elif isinstance(node, ast.Import) and name in bound_names(node):
+            found |= {a.name.partition(".")[0] for a in node.names if name in (a.asname, a.name.partition(".")[0])}
+    return frozenset(found)

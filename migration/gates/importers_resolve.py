@@ -16,6 +16,7 @@ from migration.probe.session import Session, Side, asks, session
 
 Way = tuple[str, str]
 Ways = dict[Way, Door]
+ROOTLESS = "script without the roots"
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,14 @@ class Followed:
 
 @asks
 def statements(check: Check) -> Iterator[tuple[Side, Door]]:
-    """The statements of each file in one go, by every way into it; and each dotted name. How it was before is asked only
-    where something does not open now.
+    """The statements of each file in one go, by every way into it; and each dotted name. How it was before is asked where
+    something does not open now, which is usual without the roots.
     """
     for go in _goes(_followed(check), "after"):
         yield "after", go.door
+    rootless = [replace(f, before={w: d for w, d in f.before.items() if w[0] == ROOTLESS}) for f in _followed(check)]
+    for go in _goes(rootless, "before"):
+        yield "before", go.door
     for name in dotted_names(check):
         yield "after", _dotted_door(name)
 
@@ -129,7 +133,7 @@ def _doors(check: Check, statement: Import, names: frozenset[str]) -> Ways:
     found: Ways = {}
     for door in doors_to_statement(statement.source, statement.node, roots, statement.uses(names)):
         rooted = all(root in door.entries for root in roots)
-        kind = "module" if door.name != "__main__" else "script" if rooted else "script without the roots"
+        kind = "module" if door.name != "__main__" else "script" if rooted else ROOTLESS
         found[kind, "top" if door.cwd == "." else "own folder"] = door
     return found
 

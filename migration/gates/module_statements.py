@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import copy
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ from migration.analysis import modules
 from migration.analysis.bound_names import bound_names
 from migration.analysis.source import Source, statements_in
 from migration.analysis.units import is_main_guard, is_script
-from migration.extraction.effects import Effect, effects_of, packages_of
+from migration.extraction.effects import Effect, effects_of
 from migration.gates import Check, Failure, gate
 from migration.plan import ExtractSymbols, MoveModule
 from migration.probe import Door, DoorResult
@@ -222,26 +221,22 @@ def _judged(
 
 
 def _code_below(check: Check, extraction: Extraction, effect: Effect, homes: set[str]) -> set[Place]:
-    """What must not run before the statement: definitions that moved, definitions that stayed below it, and imports from
-    below it that may go by what it changes (`os.environ[…]` above `import torch`).
-    """
+    """What must not run before the statement: definitions that moved, and what stood below it and may go by what it sets up."""
     found: set[Place] = set()
+    binders = effect.scope.binders
+    lower = {u.index for u in effect.scope.units if u.index > effect.unit.index and effect.matters_to(u)}
+    waiting = {name for name, units in binders.items() if lower.issuperset(u.index for u in units)}
+    imported = {name for name, units in binders.items() if all("import" in u.sort for u in units)}
     for path in {extraction.path, *extraction.targets, *homes}:
         arrived = path != extraction.path and check.before.exists(path)
         there = top_level(check.before.source(path)) if arrived else frozenset()
         for node in check.after.source(path).tree.body:
             names = bound_names(node) - there
-            if not names or not names <= effect.scope.binders.keys() or names & effect.unit.needs:
+            if not names or not names <= binders.keys() or names & effect.unit.needs:
                 continue
-            lower = all(u.index > effect.unit.index for n in names for u in effect.scope.binders[n])
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                tells = (
-                    lower
-                    and effect.packages <= sys.stdlib_module_names
-                    and not packages_of(node) <= sys.stdlib_module_names
-                )
-            else:
-                tells = lower or path in extraction.targets
-            if tells:
+            if names <= waiting or (path in extraction.targets and not names <= imported):
                 found.add((path, node.lineno, node.col_offset))
+    for other in extraction.effects:
+        if other.unit.index in lower and not other.everywhere:
+            found.update(_places(check, extraction, other))
     return found

@@ -160,7 +160,17 @@ def _user(check: Check, script: str, name: str) -> tuple[str, int] | None:
             return path, node.lineno
         hints = [*modules.path_hints(source), modules.folder_of(script)]
         for node in source.imports:
-            new = set(imported_files(check.after, node, path, roots, hints)) - seen
+            found = set(imported_files(check.after, node, path, roots, hints))
+            new = {f for file in found for f in (file, *_packages(check.after, file))} - seen
             seen |= new
             todo += sorted(new)
     return None
+
+
+def _packages(tree: Overlay, path: str) -> Iterator[str]:
+    """The `__init__.py` files that are loaded before a file is."""
+    folder = modules.folder_of(path)
+    while folder != ".":
+        if tree.exists(f"{folder}/__init__.py"):
+            yield f"{folder}/__init__.py"
+        folder = modules.folder_of(folder)

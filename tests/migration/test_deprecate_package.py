@@ -119,7 +119,8 @@ def test_old_and_new_path_lead_to_the_same_class(root: Path) -> None:
 @pytest.mark.parametrize("module", ["models.light.core", "models.light"])
 @pytest.mark.parametrize("loads", ["pickle.loads", "pickle._loads"])
 def test_a_pickle_of_an_old_class_path_loads(root: Path, module: str, loads: str) -> None:
-    found, caught = ask(root, f"import pickle\nfound = type({loads}({f'c{module}\nCore\n(tR.'.encode()!r}))")
+    pickled = f"c{module}\nCore\n(tR.".encode()
+    found, caught = ask(root, f"import pickle\nfound = type({loads}({pickled!r}))")
     assert found == CORE
     assert [w[0] for w in caught] == ["DeprecationWarning"]
 
@@ -134,7 +135,9 @@ def test_dir_shows_the_forwarded_names(root: Path) -> None:
 
 
 def test_a_name_that_never_was_is_an_attribute_error(root: Path) -> None:
-    assert ask(root, "import models.light; models.light.Cora")[0].startswith("AttributeError: module 'models.light' has")
+    assert ask(root, "import models.light; models.light.Cora")[0].startswith(
+        "AttributeError: module 'models.light' has"
+    )
     assert ask(root, "from models.light import Cora")[0].startswith("ImportError: cannot import name 'Cora'")
     assert ask(root, "import models.light; found = hasattr(models.light, 'Cora')") == ("False", [])
 
@@ -193,9 +196,7 @@ def test_modules_may_have_been_moved_by_hand_before(tmp_path: Path) -> None:
 
 
 def test_what_else_the_package_does_stays(tmp_path: Path) -> None:
-    init = (
-        "# Top.\n'''Words with \"\"\" and \\\\.'''\nfrom .core import Core, helper  # both\n# Number.\nN = 3\n__all__ = ['Core', 'N']\n"
-    )
+    init = "# Top.\n'''Words with \"\"\" and \\\\.'''\nfrom .core import Core, helper  # both\n# Number.\nN = 3\n__all__ = ['Core', 'N']\n"
     tree, _ = deprecated({**FILES, "models/light/__init__.py": init}, *MOVES)
     text = tree.read("models/light/__init__.py").decode()
     assert text.startswith("# Top.\n")
@@ -203,16 +204,35 @@ def test_what_else_the_package_does_stays(tmp_path: Path) -> None:
     root = write_tree(tmp_path, {path: tree.read(path) for path in tree.paths()})
     found, caught = ask(root, "from models.light import N, helper\nimport models.light as m; found = m.__doc__, N")
     assert caught == []
-    assert found.startswith("('Words with \"\"\" and \\\\\\\\.") and found.endswith(", 3)")
+    assert found.startswith("('Words with " + '"' * 3 + r" and \\.") and found.endswith(", 3)")
     assert len(ask(root, "from models.light import Core")[1]) == 1
 
 
-def test_a_name_that_the_package_still_binds_itself_is_reported() -> None:
-    init = "try:\n    from .core import Core\nexcept ImportError:\n    Core = None\nfrom .multi import Multi\n"
+@pytest.mark.parametrize(
+    ("statement", "name"),
+    [
+        ("try:\n    from .core import Core\nexcept ImportError:\n    Core = None\n", "Core"),
+        ("from .core import *\n", "what `import *` brings"),
+    ],
+)
+def test_a_name_that_the_package_still_binds_itself_is_reported(statement: str, name: str) -> None:
+    init = f"{statement}from .multi import Multi\n"
     _, outcome = deprecated({**FILES, "models/light/__init__.py": init}, *MOVES)
     assert [f.message for f in outcome.findings if f.level == "warning"] == [
-        "Core is still bound by a statement of the package, so asking for it raises no warning"
+        f"{name} is still bound by a statement of the package, so asking for it raises no warning"
     ]
+
+
+def test_where_the_new_home_does_not_export_a_name_importers_take_its_module() -> None:
+    files: dict[str, str | bytes] = {
+        **FILES,
+        "models/attic/__init__.py": "class Core: ...\n",
+        "models/attic/multi.py": "class Multi: ...\n",
+        "use.py": "from models.light import Core, Multi\n",
+    }
+    tree, _ = deprecated(files)
+    assert tree.read("use.py") == b"from models.attic import Core\nfrom models.attic.multi import Multi\n"
+    assert b'"Core": "..attic",' in tree.read("models/light/__init__.py")
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
@@ -238,5 +258,5 @@ def test_bad_input_gets_a_sentence(step: dict[str, Any], sentence: str) -> None:
 
 
 def test_a_package_that_does_not_parse_is_bad_input() -> None:
-    with pytest.raises(BadInput, match="models/light/__init__.py does not parse"):
+    with pytest.raises(BadInput, match=r"models/light/__init__\.py does not parse"):
         run(overlay({**FILES, "models/light/__init__.py": "def (\n"}), plan_of(STEP))

@@ -89,13 +89,11 @@ def test_a_script_elsewhere_that_puts_the_folder_on_its_path() -> None:
     assert not told({"tools/look.py": look.replace("insert(0, ", "append("), "training/a.py": ""}, {})
 
 
-def test_an_import_in_what_the_script_loads() -> None:
-    before = {
-        "training/train.py": "from models.net import Net" + GUARD,
-        "models/net.py": "import torch\nimport lightning\nNet = 1\n",
-    }
-    (message,) = told(before, PACKAGE)
-    assert "`import lightning` in models/net.py:2" in message
+@pytest.mark.parametrize("path", ["models/net.py", "models/__init__.py"])
+def test_an_import_in_what_the_script_loads(path: str) -> None:
+    before = {"training/train.py": "from models.net import Net" + GUARD, "models/net.py": "Net = 1\n"}
+    (message,) = told({**before, path: "import torch\nimport lightning\nNet = 1\n"}, PACKAGE)
+    assert f"`import lightning` in {path}:2" in message
 
 
 def test_a_folder_without_an_init_hides_nothing() -> None:
