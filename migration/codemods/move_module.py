@@ -1,8 +1,9 @@
-"""move-module: a module moves whole; its relative imports are counted from the new place, its importers follow."""
+"""move-module: a module moves whole; its relative imports are counted from the new place, its importers and callers follow."""
 
 from __future__ import annotations
 
 from migration.analysis import modules
+from migration.analysis.callers import point_callers
 from migration.analysis.importers import Renames, repoint
 from migration.analysis.imports import rehome_text
 from migration.analysis.source import Unparsable
@@ -42,14 +43,18 @@ def move_module(step: MoveModule, tree: Overlay, context: Context) -> Outcome:
         edits={step.source: None, step.target: raw},
         modes={step.target: tree.mode(step.source)},
     )
-    for init in modules.package_inits(tree, step.target, context.roots):
-        if tree.exists(modules.join(modules.folder_of(step.source), "__init__.py")):
-            name = modules.folder_of(init).rsplit("/", 1)[-1]
-            outcome.edits[init] = f'"""{name.replace("_", " ").capitalize()}."""\n'.encode()
+    packaged = tree.exists(modules.join(modules.folder_of(step.source), "__init__.py"))
+    for init in modules.package_inits(tree, step.target, context.roots) if packaged else ():
+        name = modules.folder_of(init).rsplit("/", 1)[-1]
+        outcome.edits.setdefault(init, f'"""{name.replace("_", " ").capitalize()}."""\n'.encode())
     if step.source.endswith(".py"):
-        edits, findings = repoint(tree, Renames(modules={step.source: step.target}), context, skip={step.source})
+        renames = Renames(modules={step.source: step.target})
+        edits, findings = repoint(Overlay(tree, outcome.edits), renames, context)
         outcome.edits |= edits
         outcome.findings += findings
+    edits, findings = point_callers(Overlay(tree, outcome.edits), step.source, step.target)
+    outcome.edits |= edits
+    outcome.findings += findings
     if raw != tree.read(step.source):
         outcome.findings.append(
             Finding("change", step.target, None, "its relative imports are counted from the new place")

@@ -7,21 +7,32 @@ the step, unless the plan keeps the copy or discards the difference. Importers a
 from __future__ import annotations
 
 import ast
-import textwrap
+import copy
+from collections import Counter
 
 from migration.analysis.callers import point_callers
-from migration.analysis.duplicates import Entry, comments_only_in, compare
+from migration.analysis.comments import comments_of
+from migration.analysis.duplicates import comments_only_in, compare
+from migration.analysis.entries import Entry
 from migration.analysis.importers import repoint_module
-from migration.analysis.imports import bindings, render
+from migration.analysis.imports import bindings, rehomed, render
+from migration.analysis.modules import path_hints
 from migration.analysis.names import free_names
+from migration.analysis.renaming import meaning
 from migration.analysis.source import Source, Unparsable, splice
-from migration.analysis.units import BUILTINS, units_of
+from migration.analysis.units import BUILTINS, has_future_annotations, units_of
 from migration.codemods import Context, Finding, Outcome, codemod
 from migration.errors import BadInput, nearest
 from migration.plan import RemoveDuplicate
 from migration.tree import Overlay
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+HARMLESS = {
+    "cosmetic": "differs in comments, formatting or the name of a local variable only",
+    "import-source": "is imported from another place",
+    "path-only": "differs in how a script's path is spelt only",
+    "comment-only": "differs in comments only",
+}
 
 
 @codemod(RemoveDuplicate)
@@ -38,7 +49,7 @@ def remove_duplicate(step: RemoveDuplicate, tree: Overlay, context: Context) -> 
         return outcome
     duplicate, canonical = _as_written(tree, step.duplicate), _as_written(tree, step.canonical)
     try:
-        canonical = _adopted(step, canonical, duplicate, context, outcome)
+        canonical = _adopted(step, canonical, duplicate, tree, context, outcome)
     except Unparsable as error:
         raise BadInput(
             f"{context.plan.file}: step {step.id!r}: {error}; definitions can be adopted only between files that parse"
@@ -46,7 +57,7 @@ def remove_duplicate(step: RemoveDuplicate, tree: Overlay, context: Context) -> 
     entries = compare(canonical, duplicate)
     lost = [e for e in entries if e.matters]
     if lost and step.on_divergence != "discard":
-        return _undecided(step, lost)
+        return _undecided(step, lost, duplicate)
     outcome.findings += [
         Finding(
             "behaviour",
@@ -58,12 +69,8 @@ def remove_duplicate(step: RemoveDuplicate, tree: Overlay, context: Context) -> 
         )
         for e in lost
     ]
-    outcome.findings += [
-        _harmless(step, e) for e in entries if e.category in ("cosmetic", "import-source", "path-only")
-    ]
-    for first, last, comments in (
-        comments_only_in(duplicate, canonical) if duplicate.path.endswith((".py", ".sh")) else ()
-    ):
+    outcome.findings += [_harmless(step, e) for e in entries if e.category in HARMLESS]
+    for first, last, comments in comments_only_in(duplicate, canonical):
         outcome.findings.append(
             Finding(
                 "note",
@@ -74,15 +81,7 @@ def remove_duplicate(step: RemoveDuplicate, tree: Overlay, context: Context) -> 
             )
         )
         outcome.removed_comments += comments
-    if step.duplicate.endswith(".py"):
-        edits, findings = repoint_module(Overlay(tree, outcome.edits), step.duplicate, step.canonical, context)
-        outcome.edits |= edits
-        outcome.findings += findings
-    edits, findings = point_callers(
-        Overlay(tree, outcome.edits), step.duplicate, step.canonical, skip=_leaving(step, tree, context)
-    )
-    outcome.edits |= edits
-    outcome.findings += findings
+    _point_everyone(step, tree, context, outcome)
     outcome.edits[step.duplicate] = None
     adopted = (
         f", {', '.join(step.adopt)} adopted"
@@ -94,19 +93,30 @@ def remove_duplicate(step: RemoveDuplicate, tree: Overlay, context: Context) -> 
 
 
 def _already_gone(step: RemoveDuplicate, tree: Overlay, context: Context) -> Outcome:
-    """Somebody has deleted it: who still imports it from its old place is pointed at the canonical file all the same."""
+    """Somebody has deleted it: who still needs it at its old place is pointed at the canonical file all the same."""
     if not tree.exists(step.canonical):
         finding = Finding("note", step.canonical, None, f"neither {step.duplicate} nor {step.canonical} is there")
         return Outcome("nothing to do", "neither file is there", findings=[finding])
     outcome = Outcome("already done", f"{step.duplicate} is gone")
-    if step.duplicate.endswith(".py"):
-        outcome.edits, outcome.findings = repoint_module(tree, step.duplicate, step.canonical, context)
+    _point_everyone(step, tree, context, outcome)
     if outcome.edits:
         outcome.status, outcome.summary = (
             "done",
-            f"{step.duplicate} was gone; {len(outcome.edits)} file(s) that still import it point at {step.canonical}",
+            f"{step.duplicate} was gone; {len(outcome.edits)} file(s) that still need it point at {step.canonical}",
         )
     return outcome
+
+
+def _point_everyone(step: RemoveDuplicate, tree: Overlay, context: Context, outcome: Outcome) -> None:
+    """Importers and callers of the duplicate, on top of what `outcome` has edited."""
+    if step.duplicate.endswith(".py"):
+        edits, findings = repoint_module(Overlay(tree, outcome.edits), step.duplicate, step.canonical, context)
+        outcome.edits |= edits
+        outcome.findings += findings
+    leaving = [step.duplicate, *_leaving(step, tree, context)]
+    edits, findings = point_callers(Overlay(tree, outcome.edits), step.duplicate, step.canonical, skip=leaving)
+    outcome.edits |= edits
+    outcome.findings += findings
 
 
 def _as_written(tree: Overlay, path: str) -> Source:
@@ -129,22 +139,12 @@ def _line(lines: tuple[int, int] | None) -> int | None:
 
 
 def _harmless(step: RemoveDuplicate, entry: Entry) -> Finding:
-    why = {
-        "cosmetic": "differs in comments, formatting or the name of a local variable only",
-        "import-source": "is imported from another place",
-        "path-only": "differs in how a script's path is spelt only",
-    }
-    return Finding(
-        "note",
-        step.duplicate,
-        _line(entry.duplicate_lines),
-        f"{entry.name} {why[entry.category]}",
-        entry.canonical,
-        entry.duplicate,
-    )
+    notes = f" ({'; '.join(entry.notes)})" if entry.notes else ""
+    message = f"{entry.name} {HARMLESS[entry.category]}{notes}"
+    return Finding("note", step.duplicate, _line(entry.duplicate_lines), message, entry.canonical, entry.duplicate)
 
 
-def _undecided(step: RemoveDuplicate, lost: list[Entry]) -> Outcome:
+def _undecided(step: RemoveDuplicate, lost: list[Entry], duplicate: Source) -> Outcome:
     """The duplicate stays: because the plan says so, or until it says what to do."""
     names = ", ".join(e.name for e in lost)
     if step.on_divergence == "keep":
@@ -161,17 +161,15 @@ def _undecided(step: RemoveDuplicate, lost: list[Entry]) -> Outcome:
         ]
         return Outcome("kept", f"{step.duplicate} stays: it differs in {names}", findings=findings)
     findings = []
+    adoptable = _definitions(duplicate) if step.duplicate.endswith(".py") and duplicate.parses else {}
     for entry in lost:
         here = (
             "is only in the duplicate"
             if entry.category == "only in duplicate"
             else f"differs from {step.canonical}" + (f":{entry.canonical_lines[0]}" if entry.canonical_lines else "")
         )
-        advice = (
-            f'write adopt = ["{entry.name}"]'
-            if step.duplicate.endswith(".py") and " " not in entry.name
-            else "bring them together by hand"
-        )
+        advice = f'write adopt = ["{entry.name}"]' if entry.name in adoptable else "bring them together by hand"
+        here += f" ({'; '.join(entry.notes)})" if entry.notes else ""
         message = f'{entry.name} {here}. To take it over {advice} in step {step.id!r}; else on_divergence = "keep" or "discard"'
         findings.append(
             Finding("decision", step.duplicate, _line(entry.duplicate_lines), message, entry.canonical, entry.duplicate)
@@ -182,100 +180,126 @@ def _undecided(step: RemoveDuplicate, lost: list[Entry]) -> Outcome:
 # -- adopting --------------------------------------------------------------------------------------------------------------
 
 
-def _adopted(step: RemoveDuplicate, canonical: Source, duplicate: Source, context: Context, outcome: Outcome) -> Source:
+def _adopted(
+    step: RemoveDuplicate, canonical: Source, duplicate: Source, tree: Overlay, context: Context, outcome: Outcome
+) -> Source:
     """The canonical file with the definitions of `adopt` taken over letter for letter."""
     for name in step.adopt:
         where = f"{context.plan.file}: step {step.id!r}: field 'adopt'"
-        theirs = _definitions(duplicate)
+        theirs, ours = _definitions(duplicate), _definitions(canonical)
         if name not in theirs:
             raise BadInput(f"{where}: {name!r} is not defined in {step.duplicate}{nearest(name, theirs)}")
-        ours = _definitions(canonical)
         new = _slice(duplicate, theirs[name])
-        if name in ours:
-            start, end = _extent(canonical, ours[name])
-            old = canonical.text[start:end]
-        else:
-            start = end = _place(canonical, ours, theirs, name, where)
-            old = ""
-        if old.replace("\r\n", "\n") == new:
-            outcome.findings.append(
-                Finding(
-                    "note",
-                    step.canonical,
-                    canonical.line_of(start),
-                    f"{name} is the same in both files, nothing to adopt",
-                )
-            )
+        start, end = _extent(canonical, ours[name]) if name in ours else (0, 0)
+        old = canonical.text[start:end].replace("\r\n", "\n")
+        if old.rstrip("\n") == new.rstrip("\n"):
+            line = canonical.line_of(start)
+            message = f"{name} is the same in both files, nothing to adopt"
+            outcome.findings.append(Finding("note", step.canonical, line, message))
             continue
-        edits = [
-            (start, end, new.replace("\n", canonical.newline)),
-            *_missing_imports(canonical, duplicate, new, where, name),
-        ]
+        edit = (start, end, new) if name in ours else _insertion(canonical, ours, theirs, name, new, where)
+        lines = _missing_imports(step, canonical, duplicate, name, edit[0], tree, context)
+        edits = [*lines, (edit[0], edit[1], edit[2].replace("\n", canonical.newline))]
         message = f"{name} taken over from {step.duplicate}: a change of behaviour, {len(old.splitlines())} lines become {len(new.splitlines())}"
-        outcome.findings.append(Finding("behaviour", step.canonical, canonical.line_of(start), message, old, new))
+        outcome.findings.append(Finding("behaviour", step.canonical, canonical.line_of(edit[0]), message, old, new))
+        outcome.removed_comments += _comments_lost(canonical, start, end, new)
         canonical = Source(canonical.path, canonical.encode(splice(canonical.text, edits)))
+        taken = _definitions(canonical).get(name) if canonical.parses else None
+        if taken is None or meaning(taken).exact != meaning(theirs[name]).exact:
+            raise BadInput(
+                f"{where}: {name!r} is indented in {step.duplicate} in another way than what is around its place in {canonical.path}; bring both to one indentation first"
+            )
         outcome.edits[step.canonical] = canonical.raw
-        kept = new.splitlines()
-        outcome.removed_comments += [
-            line.strip() for line in old.splitlines() if line.strip().startswith("#") and line not in kept
-        ]
     return canonical
 
 
-def _definitions(source: Source) -> dict[str, Definition]:
-    """Top-level functions and classes, and methods as `Class.method`."""
-    found: dict[str, Definition] = {}
-    for node in source.tree.body:
-        if isinstance(node, Definition):
-            found[node.name] = node
-            inner = node.body if isinstance(node, ast.ClassDef) else []
-            found |= {f"{node.name}.{n.name}": n for n in inner if isinstance(n, Definition)}
+def _definitions(source: Source) -> dict[str, ast.stmt]:
+    """What can be adopted, under the names that `compare` gives: functions, classes, methods as `Class.method`, assignments of one name."""
+    found: dict[str, ast.stmt] = {}
+    for unit in units_of(source):
+        node = unit.nodes[0]
+        if len(unit.nodes) > 1 or (not isinstance(node, Definition) and unit.sort != "assignment"):
+            continue
+        inner = node.body if isinstance(node, ast.ClassDef) else []
+        methods = [n for n in inner if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+        named = [(f"{getattr(node, 'name', '')}.{n.name}", n) for n in methods]
+        for name, defined in [*named, (", ".join(sorted(unit.binds)), node)]:
+            while name in found:
+                name += "'"
+            found[name] = defined
     return found
 
 
-def _extent(source: Source, node: Definition) -> tuple[int, int]:
+def _extent(source: Source, node: ast.stmt) -> tuple[int, int]:
     """The whole lines of a definition, decorators included."""
     start = source.line_starts[source.line_of(source.span(node)[0]) - 1]
     last = node.end_lineno or node.lineno
     return start, source.line_starts[last] if last < len(source.line_starts) else len(source.text)
 
 
-def _slice(source: Source, node: Definition) -> str:
+def _slice(source: Source, node: ast.stmt) -> str:
     start, end = _extent(source, node)
     text = source.text[start:end].replace("\r\n", "\n")
     return text if text.endswith("\n") else text + "\n"
 
 
-def _place(canonical: Source, ours: dict[str, Definition], theirs: dict[str, Definition], name: str, where: str) -> int:
-    """Where a definition that the canonical file lacks goes: behind the one it follows in the duplicate, or at the class's or file's end."""
+def _insertion(
+    canonical: Source, ours: dict[str, ast.stmt], theirs: dict[str, ast.stmt], name: str, new: str, where: str
+) -> tuple[int, int, str]:
+    """A definition that the canonical file lacks: behind the one it follows in the duplicate, or at the end of the class or the file."""
     owner = name.rpartition(".")[0]
     if owner and owner not in ours:
         raise BadInput(f"{where}: {name!r}: {canonical.path} has no class {owner!r}{nearest(owner, ours)}")
     siblings = [n for n in theirs if n.rpartition(".")[0] == owner]
     above = [n for n in siblings[: siblings.index(name)] if n in ours]
-    if above:
-        return _extent(canonical, ours[above[-1]])[1]
-    return _extent(canonical, ours[owner])[1] if owner else len(canonical.text)
+    main = next((u.statement.start for u in units_of(canonical) if u.sort == "main guard"), None)
+    if above or owner:
+        place = _extent(canonical, ours[above[-1] if above else owner])[1]
+    elif main is not None:
+        return main, main, f"{new}\n\n"
+    else:
+        place = len(canonical.text)
+    if not place:
+        return 0, 0, new
+    gap = "" if canonical.text[:place].endswith(("\n", "\r")) else "\n"
+    return place, place, gap + ("\n" if owner else "\n\n") + new
+
+
+def _comments_lost(canonical: Source, start: int, end: int, new: str) -> list[str]:
+    """Comments of what is replaced that do not come back with what takes its place."""
+    lines = range(canonical.line_of(start), canonical.line_of(end - 1) + 1) if start < end else ()
+    old = Counter(c.text for c in comments_of(canonical.path, canonical.raw) if c.line in lines)
+    return list((old - Counter(c.text for c in comments_of("new.py", _alone(new).encode()))).elements())
+
+
+def _alone(text: str) -> str:
+    """A definition as a file of its own, whatever it was indented by."""
+    return f"class _:\n{text}" if text[:1] in " \t" else text
 
 
 def _missing_imports(
-    canonical: Source, duplicate: Source, text: str, where: str, name: str
+    step: RemoveDuplicate, canonical: Source, duplicate: Source, name: str, place: int, tree: Overlay, context: Context
 ) -> list[tuple[int, int, str]]:
-    """Imports that the adopted text needs and the canonical file lacks."""
+    """Imports that the adopted definition needs and the canonical file lacks, as they read from there, above `place`."""
+    text = _slice(duplicate, _definitions(duplicate)[name])
     units = units_of(canonical)
-    bound = {n for u in units for n in u.binds} | BUILTINS | {"__class__"}
-    needed = free_names(textwrap.dedent(text)).all - bound
+    needed = free_names(_alone(text), has_future_annotations(duplicate)).all - BUILTINS - {"__class__"}
+    needed -= {n for u in units for n in u.binds}
     lines = []
     for unit in units_of(duplicate):
-        if unit.sort == "import":
-            for binding in bindings(unit):
-                if binding.name in needed:
-                    lines.append(render(binding.node, [binding.alias]) + canonical.newline)
-                    needed -= {binding.name}
-    known = {n for u in units_of(duplicate) for n in u.binds}
+        for binding in bindings(unit) if unit.sort == "import" else ():
+            if binding.name in needed:
+                node = copy.copy(binding.node)
+                node.names = [binding.alias]
+                text = rehomed(tree, node, duplicate.path, canonical.path, context.roots, path_hints(duplicate)) or ""
+                lines.append((text or render(node, node.names)) + canonical.newline)
+                needed -= {binding.name}
+    known = {n for u in units_of(duplicate) for n in u.binds} - set(step.adopt)
     if needed & known:
         raise BadInput(
-            f"{where}: {name!r} leans on {', '.join(sorted(needed & known))} of the duplicate, which {canonical.path} lacks; adopt that too"
+            f"{context.plan.file}: step {step.id!r}: field 'adopt': {name!r} leans on {', '.join(sorted(needed & known))} of the duplicate, which {canonical.path} lacks; adopt that too"
         )
-    place = max((u.statement.end for u in units if u.sort in ("docstring", "future", "import")), default=0)
-    return [(place, place, "".join(lines))] if lines else []
+    above = [u.statement for u in units if u.statement.end <= place]
+    heads = [u.statement.end for u in units if u.sort in ("docstring", "future", "import") and u.statement in above]
+    first = heads[-1] if heads else units[0].statement.start if units else 0
+    return [(first, first, "".join(lines))] if lines else []

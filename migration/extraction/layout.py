@@ -85,19 +85,29 @@ class Layout:
 
     def mutual(self, target: str) -> set[str]:
         """Targets that import `target` back, directly or through one another."""
+        return {t for t in self.reached(target) if t != target and target in self.reached(t)}
+
+    def reached(self, start: str, now_only: bool = False) -> set[str]:
+        """Targets that `start` leads to, as it loads or at whatever time."""
         targets = set(self.home.values())
-        leans = {t: set(self.leans(t)) & targets for t in targets}
+        seen: set[str] = set()
+        todo = [start]
+        while todo:
+            for following in self.leans(todo.pop(), now_only).keys() & targets - seen:
+                seen.add(following)
+                todo.append(following)
+        return seen
 
-        def reach(start: str) -> set[str]:
-            seen: set[str] = set()
-            todo = [start]
-            while todo:
-                for following in leans[todo.pop()] - seen:
-                    seen.add(following)
-                    todo.append(following)
-            return seen
-
-        return {t for t in reach(target) if t != target and target in reach(t)}
+    def late(self, target: str) -> dict[str, set[str]]:
+        """Homes, with the names that `target` leans on later, that come to `target` before they define anything: whichever of
+        the two is imported first, they have to hand the names over themselves.
+        """
+        found: dict[str, set[str]] = {}
+        for home in self.mutual(target) & self.leans(target).keys():
+            eager = self.leans(home, now_only=True).keys() & set(self.home.values())
+            if any(target == first or target in self.reached(first) for first in eager):
+                found[home] = self.leans(target)[home]
+        return found
 
 
 def layout_of(tree: Overlay, source: Source, context: Context) -> Layout:
@@ -341,9 +351,9 @@ def _check_cycles(layout: Layout) -> None:
     """Targets that need each other as they load cannot both come first."""
     for target in sorted(set(layout.home.values())):
         for other, names in sorted(layout.leans(target, now_only=True).items()):
-            if other in layout.mutual(target):
-                back = sorted(layout.leans(other).get(target, ())) or ["…"]
+            if other != layout.source and target in layout.reached(other, now_only=True):
+                back = sorted(layout.leans(other, now_only=True).get(target, ())) or ["…"]
                 raise BadInput(
-                    f"{layout.source}: {target} needs {', '.join(sorted(names))} from {other} as it loads, and {other} leans back on {', '.join(back)}: "
+                    f"{layout.source}: {target} needs {', '.join(sorted(names))} from {other} as it loads, and {other} needs {', '.join(back)} back: "
                     "an import cycle. Put them into one target"
                 )

@@ -103,19 +103,38 @@ class Composer:
         if unbound:
             pieces += self._stars()
         tail = []
-        mutual = self.layout.mutual(self.target)
+        mutual, late = self.layout.mutual(self.target), self.layout.late(self.target)
         for home, names in sorted(self.layout.leans(self.target).items()):
             line = render_from(self.module(home), sorted(names))
-            if home in mutual and not names & self.layout.leans(self.target, now_only=True).get(home, set()):
+            if home in late:
+                tail.append(self._awaited(home, sorted(names)))
+            elif home in mutual and not names & self.layout.leans(self.target, now_only=True).get(home, set()):
                 tail.append(line + "  # noqa: E402 (below: each leans on the other)" if "\n" not in line else line)
             else:
                 pieces.append(Piece(1 << 30, line, frozenset(names)))
+        tail += [
+            self._handed_over(other, sorted(names))
+            for other in sorted(mutual)
+            if (names := self.layout.late(other).get(self.target))
+        ]
         if self.target != self.layout.setup and (
             self.layout.setup in self.layout.home.values() or self.tree.exists(self.layout.setup)
         ):
             text = f"import {self.module(self.layout.setup)}  # noqa: F401 (statements {self.source.path} ran on import, once)"
             pieces.append(Piece(-1, text, frozenset()))
         return sorted(pieces, key=lambda p: p.index), tail
+
+    def _awaited(self, home: str, names: list[str]) -> str:
+        """Names of a module that needs this one as it loads: taken if it is through, else put here by it."""
+        alias = _alias(home)
+        lines = [f"import {self.module(home)} as {alias}  # noqa: E402 (below: it needs this module as it loads)", ""]
+        return "\n".join([*lines, *(f'{name} = getattr({alias}, "{name}", None)' for name in names)])
+
+    def _handed_over(self, other: str, names: list[str]) -> str:
+        """Names put into a module that was loaded on the way to this one, and leans on them."""
+        alias = _alias(other)
+        lines = [f"import {self.module(other)} as {alias}  # noqa: E402 (below: it leans on this module)", ""]
+        return "\n".join([*lines, *(f"{alias}.{name} = {name}" for name in names)])
 
     def module(self, path: str) -> str:
         """The dotted name by which a module of the tree is imported here."""
@@ -261,9 +280,7 @@ class Composer:
         end = guard.statement.lead if guard else len(old.text)
         before = "" if old.text[:end].endswith(("\n", "\r")) or not end else "\n"
         body = self._definitions().lstrip("\r\n")
-        edits.append(
-            (end, end, before + "\n\n" + body + "".join("\n" + t + "\n" for t in tail) + ("\n" if guard else ""))
-        )
+        edits.append((end, end, before + "\n\n" + body + _below(tail) + ("\n" if guard else "")))
         return splice(old.text, _merged(edits))
 
     def _imported_back(self, unit: Unit, arriving: set[str]) -> list[str]:
@@ -314,7 +331,12 @@ def _new_module(
     sections = ["\n".join([docstring]), "\n".join(futures), imports, "\n".join(exported)]
     top = "\n\n".join(s for s in sections if s)
     blank = "\n\n\n" if re.match(r"\s*(#|@|def |class |async def )", body) or tail else "\n\n"
-    return top + blank + body.lstrip("\r\n") + "".join("\n" + line + "\n" for line in tail)
+    return top + blank + body.lstrip("\r\n") + _below(tail)
+
+
+def _below(tail: list[str]) -> str:
+    """The statements below the definitions."""
+    return "\n" + "".join("\n" + line + "\n" for line in tail) if tail else ""
 
 
 def _merged(edits: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
@@ -338,6 +360,11 @@ def _dotted_part(unit: Unit, name: str, text: str) -> bool:
 
 def _mentions(dotted: str, text: str) -> bool:
     return re.search(rf"(?<![\w.]){re.escape(dotted)}\b", text) is not None
+
+
+def _alias(path: str) -> str:
+    """A private name for a module that is imported for its own sake."""
+    return "_" + path.removesuffix(".py").removesuffix("/__init__").replace("/", "_")
 
 
 def _at(node: ast.stmt) -> dict[str, int]:

@@ -32,24 +32,27 @@ def import_cycles(check: Check) -> Iterator[Failure]:
             continue
         way = _cycle(after, component)
         line = after[way[0]][way[1]]
-        if all(
-            line > _last_definition(check.after, path)
-            for path in component
-            for other, line in after[path].items()
-            if other in component
-        ):
-            yield Failure(
-                way[0],
-                line,
-                f"{' → '.join(way)}: each imports the other below its own definitions, so either can come first",
-                fatal=False,
-            )
+        if not components(_above_definitions(check.after, after, component)):
+            sentence = f"{' → '.join(way)}: a cycle by an import below all definitions, so either can come first"
+            yield Failure(way[0], line, sentence, fatal=False)
             continue
         yield Failure(
             way[0],
             line,
             f"new import cycle: {' → '.join(way)}; import it inside the function that needs it, or move what both need to a third module",
         )
+
+
+def _above_definitions(tree: Overlay, graph: Graph, component: frozenset[str]) -> Graph:
+    """The imports among the files of a component that run before the last definition of their file."""
+    return {
+        path: {
+            other: line
+            for other, line in graph[path].items()
+            if other in component and line <= _last_definition(tree, path)
+        }
+        for path in component
+    }
 
 
 def _last_definition(tree: Overlay, path: str) -> int:

@@ -28,7 +28,7 @@ MOST_ROWS, MOST_IN_GROUP = 18, 7
 TALLEST_COLUMN = 700.0
 SMALLEST_SCALE = 0.78  # a wide picture scrolls rather than be too small to read
 KINDS = {
-    ".py": "script",
+    ".py": "Python file",
     ".sh": "shell script",
     ".ipynb": "notebook",
     ".yaml": "config",

@@ -136,7 +136,7 @@ def programs(draw: st.DrawFn) -> Program:
         lines += prints
     text = "\n".join(lines) + draw(st.sampled_from(["", "\n"]))
     text = text.replace("\n", draw(st.sampled_from(["\n", "\n", "\n", "\r\n"])))
-    targets = draw(st.lists(st.sampled_from(TARGETS), min_size=1, max_size=2, unique=True))
+    targets = draw(st.lists(st.sampled_from(TARGETS), min_size=1, max_size=3, unique=True))
     chosen = draw(st.lists(st.sampled_from(symbols), min_size=1, unique=True)) if symbols else []
     return Program(text, {s: draw(st.sampled_from(targets)) for s in chosen})
 

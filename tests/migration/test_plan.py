@@ -105,7 +105,9 @@ def test_only_and_through_select_in_plan_order() -> None:
         shipped.select(only=["3.5"], through="1.2")
 
 
-def test_a_folder_of_the_name_of_a_shipped_plan_is_not_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_the_name_of_a_shipped_plan_is_not_the_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "visioncore").mkdir()
     monkeypatch.chdir(tmp_path)
     assert load_plan("visioncore").name == "visioncore"

@@ -284,5 +284,5 @@ def test_bad_input_gets_a_sentence(files: dict[str, str], sentence: str) -> None
 
 
 def test_a_missing_file_gets_a_sentence() -> None:
-    with pytest.raises(BadInput, match="field 'file': models/checkpoints.py: no such file"):
+    with pytest.raises(BadInput, match=r"field 'file': models/checkpoints\.py: no such file"):
         routed(file="models/checkpoints.py")

@@ -272,7 +272,7 @@ class EncoderParams:
 
 @dataclass(frozen=True, kw_only=True)
 class BehaviorParams:
-    """`behavior_dim`: columns of behaviour. `feature_dim`, if given, has to be what the convnet puts out."""
+    """`behavior_dim`: columns of behaviour. `feature_dim` is not read: the convnet's channels decide."""
 
     behavior_dim: int = 2
     feature_dim: int | None = None
@@ -489,6 +489,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         _positive(self, "sampling_rate", "initial_input_channels", "height", "width")
         check_activation(self.output_activation, "output_activation")
+        if str(self.output_activation).lower() == "splitrelu":
+            raise ValueError("output_activation 'splitrelu' makes two cells of one")
         if all(stage.type == "none" for stage in (self.adapter, self.frontend, self.convnet, self.modulator)):
             raise ValueError(
                 "adapter, frontend, convnet and modulator are all 'none': neither the stimulus nor behaviour would be used"

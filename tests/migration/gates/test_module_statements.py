@@ -231,3 +231,26 @@ def test_several_statements_on_a_line() -> None:
 
 def test_no_extraction_no_question() -> None:
     assert not verdict(check_of({"a.py": "print(1)\n"}, {"a.py": "x = 1\n"}), GATE)
+
+
+BELOW = [
+    ("X = torch.zeros(3)\n", True),  # of the type that was set above it
+    ("def make():\n    return 1\n\n\nX = make()\n", True),  # who knows what it calls
+    ("print(torch.zeros(1))\n", True),
+    ("X = max(1, 2)\n", False),
+    ("X = torch\n", False),
+    ("class C(torch.nn.Module):\n    @torch.no_grad()\n    def f(self): ...\n", False),
+    ("import numpy\n", False),
+    ("from torch import nn\n", False),
+]
+
+
+@pytest.mark.parametrize(("text", "needs_it"), BELOW)
+def test_what_stood_below_waits_for_it_where_it_may_need_it(text: str, needs_it: bool) -> None:
+    head, effect = "import torch\n", "torch.set_default_dtype(torch.float64)\n"
+    old = head + effect + text + CLASS + GUARD
+    setup = "import torch\n" + effect
+    late = check(old, head + text + IMPORT_SETUP + USE + GUARD, IMPORT_SETUP + CLASS, _train_setup=setup)
+    assert bool(fatal(late, GATE)) == needs_it
+    good = check(old, head + IMPORT_SETUP + text + USE + GUARD, IMPORT_SETUP + CLASS, _train_setup=setup)
+    assert not fatal(good, GATE)
