@@ -23,11 +23,8 @@ from migration.tree import Overlay
 
 MARK = "_warn_and_forward"
 EMPTY = b'"""Deprecated modules."""\n'
+IMPORTS = "import importlib.util\nimport sys\nimport warnings\n\n"
 FORWARDER = """\
-import importlib.util
-import sys
-import warnings
-
 _REASON = {reason}
 _HOMES = {{
 {homes}}}
@@ -178,7 +175,14 @@ def _forwarder(
         names=", ".join(f'"{name}"' for name in homes),
     )
     kept = _kept_text(source, step)
-    text = _docstring(units_of(source), step) + (kept + "\n\n" if kept else "") + text
+    future = "".join(unit.lead + unit.text for unit in units_of(source) if unit.sort == "future").strip("\r\n")
+    above = [
+        _docstring(units_of(source), step),
+        future + "\n\n" if future else "",
+        IMPORTS,
+        kept + "\n\n" if kept else "",
+    ]
+    text = "".join(above) + text
     return text.replace("\r\n", "\n").replace("\n", source.newline)
 
 
@@ -199,7 +203,9 @@ def _docstring(units: list[Unit], step: DeprecatePackage) -> str:
 
 def _kept_text(source: Source, step: DeprecatePackage) -> str:
     """What the package does beside importing the names that are forwarded now."""
-    return "".join(_kept(unit, step) for unit in units_of(source) if unit.sort != "docstring").strip("\r\n")
+    return "".join(_kept(unit, step) for unit in units_of(source) if unit.sort not in ("docstring", "future")).strip(
+        "\r\n"
+    )
 
 
 def _kept(unit: Unit, step: DeprecatePackage) -> str:

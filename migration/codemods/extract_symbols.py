@@ -173,13 +173,9 @@ def _exports(folder: str, layout: Layout, context: Context) -> bytes:
     for step in context.steps(ExtractSymbols):
         if modules.folder_of(step.target) == folder:
             public.setdefault(step.target, []).extend(s for s in step.symbols if not s.startswith("_"))
-    eager = {t: names for t, names in public.items() if t not in layout.backward}
-    lazy = {
-        n: t.rsplit("/", 1)[-1].removesuffix(".py")
-        for t, names in public.items()
-        if t in layout.backward
-        for n in names
-    }
+    lead_back = {t for t in public if _leads_back(layout, t, folder)}
+    eager = {t: names for t, names in public.items() if t not in lead_back}
+    lazy = {n: t.rsplit("/", 1)[-1].removesuffix(".py") for t in public if t in lead_back for n in public[t]}
     lines = [
         render_from("." + t.rsplit("/", 1)[-1].removesuffix(".py"), sorted(names)) for t, names in sorted(eager.items())
     ]
@@ -202,6 +198,13 @@ def _exports(folder: str, layout: Layout, context: Context) -> bytes:
     if len(exported) > 100:
         exported = "__all__ = [\n" + "".join(f'    "{n}",\n' for n in listed) + "]"
     return (head + "".join(line + "\n" for line in lines) + ("\n" if lines else "") + exported + "\n" + getter).encode()
+
+
+def _leads_back(layout: Layout, target: str, folder: str) -> bool:
+    """Whether importing `target` with its package would come back to someone who is only just importing the package."""
+    users = {t for t in set(layout.home.values()) if modules.folder_of(t) != folder}
+    users = {u for u in users if any(modules.folder_of(home) == folder for home in layout.leans(u))}
+    return target in layout.backward or bool(users & layout.reached(target))
 
 
 def _moved(unit: Unit, layout: Layout, step: ExtractSymbols) -> Moved:

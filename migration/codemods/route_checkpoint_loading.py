@@ -40,7 +40,7 @@ def hyper_parameters(checkpoint):
 
 
 def checkpoint_kind(checkpoint):
-    """"PLCoreVisionModel", "MultiDatasetPLCore", "MultiDatasetModel", "state_dict" or "unknown"."""
+    """The name of the class that wrote it, "state_dict" for weights alone, else "unknown"."""
     keys = set(hyper_parameters(checkpoint))
     if SCRIPT_KEYS <= keys:
         return "MultiDatasetModel"

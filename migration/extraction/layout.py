@@ -103,7 +103,8 @@ class Layout:
         the two is imported first, they have to hand the names over themselves.
         """
         found: dict[str, set[str]] = {}
-        for home in self.mutual(target) & self.leans(target).keys():
+        now = self.leans(target, now_only=True).keys()
+        for home in (self.mutual(target) & self.leans(target).keys()) - now:
             eager = self.leans(home, now_only=True).keys() & set(self.home.values())
             if any(target == first or target in self.reached(first) for first in eager):
                 found[home] = self.leans(target)[home]
@@ -356,4 +357,11 @@ def _check_cycles(layout: Layout) -> None:
                 raise BadInput(
                     f"{layout.source}: {target} needs {', '.join(sorted(names))} from {other} as it loads, and {other} needs {', '.join(back)} back: "
                     "an import cycle. Put them into one target"
+                )
+        for home, names in sorted(layout.late(target).items()):
+            between = {t for t in layout.reached(home, now_only=True) if target in layout.reached(t, now_only=True)}
+            if between:
+                raise BadInput(
+                    f"{layout.source}: {home} needs {', '.join(sorted(between))} as it loads, which needs {target}, which leans on "
+                    f"{', '.join(sorted(names))} of {home}: an import cycle of three. Put two of them into one target"
                 )

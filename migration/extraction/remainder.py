@@ -36,9 +36,11 @@ class Remainder:
     def text(self) -> str:
         """The whole new text. Raises BadInput where the source would have to answer lazily and cannot."""
         source, edits = self.source, []
+        first = self._first_hoisted()
         for unit in self.scope.units:
             if unit.index in self.layout.home:
-                edits.append((self._lead_start(unit), unit.statement.end, ""))
+                left = self._setup_line() if unit is first else ""
+                edits.append((self._lead_start(unit), unit.statement.end, left))
             elif unit.sort in ("import", "guarded import"):
                 edits += self._import_edits(unit)
         names = self.layout.names
@@ -175,7 +177,8 @@ class Remainder:
         module = self.composer.module
         if self.layout.setup in self.layout.home.values():
             eager = {k: v for k, v in eager.items() if k != self.layout.setup or self._really_used & set(v)}
-            lines.append(f"import {module(self.layout.setup)}  # noqa: F401 (what this file ran on import)")
+            if self._first_hoisted() is None:
+                lines.append(self._setup_line().strip())
         aliased = False
         for target, names in eager.items():
             kept = [n for n in names if target != self.layout.setup or n in self._really_used]
@@ -192,6 +195,18 @@ class Remainder:
         if aliased and REEXPORTS not in self.source.text:
             lines.insert(0, REEXPORTS)
         return "".join(line + "\n" for line in lines)
+
+    def _first_hoisted(self) -> Unit | None:
+        """The first statement that runs from the setup module now, where its import has to take its place among the others:
+        not if all imports are above it, nor if the way there is only arranged below.
+        """
+        hoisted = [u for u in self.scope.units if self.layout.home.get(u.index) == self.layout.setup]
+        below = [u for u in self.scope.units if hoisted and u.index > hoisted[0].index]
+        among = any(u.sort in ("import", "guarded import") for u in below)
+        return hoisted[0] if among and not any(u.sort in ("path", "future") for u in below) else None
+
+    def _setup_line(self) -> str:
+        return f"import {self.composer.module(self.layout.setup)}  # noqa: F401 (what this file ran on import)\n"
 
     def _stays_bound(self, name: str) -> bool:
         """Whether a plain import above still binds `name`."""

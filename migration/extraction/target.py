@@ -56,7 +56,9 @@ class Composer:
         old = self.tree.source(self.target) if self.tree.exists(self.target) else None
         newline = old.newline if old is not None and old.text else self.source.newline
         head, tail = self._imports()
-        if old is None or not old.text.strip():
+        if self.target == self.layout.setup and (old is None or not old.text.strip()):
+            text = self._setup(head)
+        elif old is None or not old.text.strip():
             text = _new_module(self._docstring(), self._futures(), head, self._all(), self._definitions(), tail)
         else:
             text = self._extend(old, head, tail)
@@ -112,11 +114,9 @@ class Composer:
                 tail.append(line + "  # noqa: E402 (below: each leans on the other)" if "\n" not in line else line)
             else:
                 pieces.append(Piece(1 << 30, line, frozenset(names)))
-        tail += [
-            self._handed_over(other, sorted(names))
-            for other in sorted(mutual)
-            if (names := self.layout.late(other).get(self.target))
-        ]
+        for other in sorted(mutual):
+            if awaited := self.layout.late(other).get(self.target):
+                tail.append(self._handed_over(other, sorted(awaited)))
         if self.target != self.layout.setup and (
             self.layout.setup in self.layout.home.values() or self.tree.exists(self.layout.setup)
         ):
@@ -246,6 +246,13 @@ class Composer:
             piece = lead + unit.text
             parts.append(piece if piece.endswith(("\n", "\r")) else piece + "\n")
         return "".join(parts)
+
+    def _setup(self, head: list[Piece]) -> str:
+        """Statements that ran on import, and the imports they need, in the source's order: it may matter."""
+        rows = [(piece.index, piece.text + "\n") for piece in head]
+        rows += [(unit.index, unit.lead + unit.text.rstrip() + "\n") for unit in self.units]
+        top = "\n\n".join([self._docstring(), *filter(None, ["\n".join(self._futures())])])
+        return top + "\n\n" + "".join(text for _, text in sorted(rows)).lstrip("\r\n")
 
     def _extend(self, old: Source, head: list[Piece], tail: list[str]) -> str:
         """An existing target with the new imports below its own and the new definitions at its end."""

@@ -32,8 +32,8 @@ def import_cycles(check: Check) -> Iterator[Failure]:
             continue
         way = _cycle(after, component)
         line = after[way[0]][way[1]]
-        if not components(_above_definitions(check.after, after, component)):
-            sentence = f"{' → '.join(way)}: a cycle by an import below all definitions, so either can come first"
+        if _harmless(check.after, after, component):
+            sentence = f"{' → '.join(way)}: a cycle by imports below all definitions, so either can come first"
             yield Failure(way[0], line, sentence, fatal=False)
             continue
         yield Failure(
@@ -43,16 +43,18 @@ def import_cycles(check: Check) -> Iterator[Failure]:
         )
 
 
-def _above_definitions(tree: Overlay, graph: Graph, component: frozenset[str]) -> Graph:
-    """The imports among the files of a component that run before the last definition of their file."""
-    return {
-        path: {
-            other: line
-            for other, line in graph[path].items()
-            if other in component and line <= _last_definition(tree, path)
-        }
-        for path in component
-    }
+def _harmless(tree: Overlay, graph: Graph, component: frozenset[str]) -> bool:
+    """Whether all imports of a component stand below the definitions of their files, or it is none without those among them
+    that take no name out of the module (`import b`): whoever comes first, what they need is there.
+    """
+    edges = [(p, other, line) for p in component for other, line in graph[p].items() if other in component]
+    low = [(p, other, line) for p, other, line in edges if line > _last_definition(tree, p)]
+    rest: Graph = {p: {} for p in component}
+    for p, other, line in edges:
+        whole = any(isinstance(n, ast.Import) and n.lineno == line for n in tree.source(p).imports)
+        if not whole or (p, other, line) not in low:
+            rest[p][other] = line
+    return len(low) == len(edges) or not components(rest)
 
 
 def _last_definition(tree: Overlay, path: str) -> int:

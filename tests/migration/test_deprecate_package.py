@@ -235,6 +235,14 @@ def test_where_the_new_home_does_not_export_a_name_importers_take_its_module() -
     assert b'"Core": "..attic",' in tree.read("models/light/__init__.py")
 
 
+def test_the_package_may_import_the_future() -> None:
+    init = "from __future__ import annotations\nfrom .core import Core\nfrom .multi import Multi\nN: int = 3\n"
+    tree, _ = deprecated({**FILES, "models/light/__init__.py": init}, *MOVES)
+    text = tree.read("models/light/__init__.py").decode()
+    compile(text, "__init__.py", "exec")
+    assert text.index("__future__") < text.index("import importlib") < text.index("N: int = 3")
+
+
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_line_endings_and_byte_order_mark_are_kept(newline: str) -> None:
     init = "\ufeff" + '"""Módulos."""\nfrom .core import Core\nfrom .multi import Multi\nN = 1\n'.replace("\n", newline)

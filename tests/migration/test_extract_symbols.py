@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from textwrap import dedent
 
 import pytest
 
 from migration.errors import BadInput
 from migration.tree import Overlay
-from tests.migration.support import overlay, plan_of, run
+from tests.migration.support import overlay, plan_of, run, write_tree
 
 
 def extract(files: dict[str, str | bytes], *steps: tuple[str, str, list[str]], **more: object) -> Overlay:
@@ -178,11 +180,36 @@ def test_a_statement_with_an_effect_runs_from_a_module_that_every_door_opens_fir
     assert (
         tree.read("training/_train_setup.py")
         .decode()
-        .endswith("import torch\n\ntorch.set_float32_matmul_precision('medium')  # why\n")
+        .endswith("import torch\ntorch.set_float32_matmul_precision('medium')  # why\n")
     )
     for path in ("training/a.py", "training/train.py"):
         assert "import training._train_setup" in tree.read(path).decode()
     assert "set_float32" not in tree.read("training/train.py").decode()
+
+
+def test_statements_that_run_on_import_keep_their_place_among_the_imports() -> None:
+    source = (
+        "import os\nimport sys\n\n# before torch is there\nos.environ['A'] = '1'\nimport torch\nimport numpy\n"
+        "torch.set_num_threads(1)\nclass A(torch.nn.Module): pass\nclass B: n = numpy, os.sep\n"
+    )
+    tree = extract({"main.py": source}, ("main.py", "a.py", ["A"]))
+    setup = tree.read("_main_setup.py").decode()
+    assert setup.endswith(
+        "import os\n\n# before torch is there\nos.environ['A'] = '1'\nimport torch\ntorch.set_num_threads(1)\n"
+    )
+    left = tree.read("main.py").decode()
+    assert left.index("import sys") < left.index("import _main_setup") < left.index("import numpy")
+    assert tree.read("a.py").decode().index("import _main_setup") < tree.read("a.py").decode().index("import torch")
+
+
+def test_a_base_and_a_child_that_it_makes_can_go_to_two_modules() -> None:
+    source = "class Base:\n    def child(self): return Child()\nclass Child(Base): pass\nprint(type(Base().child()).__name__)\n"
+    tree = extract({"main.py": source}, ("main.py", "a.py", ["Base"]), ("main.py", "b.py", ["Child"]))
+    write_tree(tree.root, {p: tree.read(p) for p in tree.paths()})
+    for first in ("a", "b", "main"):
+        code = f"import {first}, a, b; assert a.Child is b.Child and type(a.Base().child()) is b.Child"
+        done = subprocess.run([sys.executable, "-c", code], cwd=tree.root, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
 
 
 def test_a_guarded_import_is_resolved_from_its_new_home() -> None:

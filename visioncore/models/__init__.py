@@ -4,8 +4,8 @@ from visioncore.models.build import build_model
 from visioncore.models.config_loader import load_config, load_dataset_configs
 from visioncore.models.errors import ConfigError
 from visioncore.models.network import MultiDatasetV1Model, V1Model
-from visioncore.models.readouts import ReceptiveFields
 from visioncore.models.reading import parse_model_config
+from visioncore.models.readouts import ReceptiveFields
 
 __all__ = [
     "ConfigError",

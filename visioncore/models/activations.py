@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from visioncore.models.errors import nearest
 
 if TYPE_CHECKING:
-    from visioncore.models.schema import ActParams
+    from visioncore.models.schema.blocks import ActParams
 
 
 class SplitReLU(nn.Module):

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visioncore.models.schema import AdapterParams, Compat, Stage
+from visioncore.models.schema.model import Compat
+from visioncore.models.schema.stages import AdapterParams
+from visioncore.models.schema.types import Stage
 
 
 class AffineAdapter(nn.Module):

@@ -17,10 +17,10 @@ from visioncore.models.frontends import make_frontend
 from visioncore.models.modulators import make_modulator
 from visioncore.models.network import MultiDatasetV1Model, V1Model
 from visioncore.models.probe import check_shapes
-from visioncore.models.readouts import make_readout
 from visioncore.models.reading import parse_model_config
+from visioncore.models.readouts import make_readout
 from visioncore.models.recurrent import make_recurrent
-from visioncore.models.schema import ModelConfig
+from visioncore.models.schema.model import ModelConfig
 from visioncore.models.sessions import Session, read_sessions
 
 

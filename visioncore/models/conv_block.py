@@ -10,7 +10,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from visioncore.models.activations import channels_after, make_activation
 from visioncore.models.norms import make_norm
 from visioncore.models.pooling import make_pool
-from visioncore.models.schema import BlockConfig, ConvParams, as_tuple
+from visioncore.models.schema.blocks import BlockConfig, ConvParams, as_tuple
 
 CONV = {2: nn.Conv2d, 3: nn.Conv3d}
 

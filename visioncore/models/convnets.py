@@ -10,7 +10,10 @@ from visioncore.models.activations import channels_after, make_activation
 from visioncore.models.conv_block import CONV, ConvBlock, ResBlock, crop_like
 from visioncore.models.norms import make_norm
 from visioncore.models.pooling import pool_stride
-from visioncore.models.schema import BlockConfig, Compat, ConvNetParams, ResNetParams, StackParams, Stage, as_tuple
+from visioncore.models.schema.blocks import BlockConfig, as_tuple
+from visioncore.models.schema.model import Compat
+from visioncore.models.schema.stages import ConvNetParams, ResNetParams, StackParams
+from visioncore.models.schema.types import Stage
 
 
 class ConvNet(nn.Module):

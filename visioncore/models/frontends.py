@@ -9,14 +9,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visioncore.models.conv_block import ConvBlock
-from visioncore.models.schema import LearnableTemporalParams, Stage, TemporalBasisParams
+from visioncore.models.schema.stages import LearnableTemporalParams, TemporalBasisParams
+from visioncore.models.schema.types import Stage
 
 
-def _filter_lags(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Each channel by each of K filters of k lags: (B, C, T, H, W), (K, 1, k) → (B, C·K, T − k + 1, H, W)."""
-    batch, channels, _, height, width = x.shape
-    filtered = F.conv3d(x.flatten(0, 1)[:, None], weight[..., None, None], bias)
-    return filtered.reshape(batch, channels * len(weight), -1, height, width)
+def _filter_lags(x: Tensor, filters: Tensor, before: int = 0, after: int = 0) -> Tensor:
+    """Each channel by each of K filters of k lags, with zeros before and after: (B, C, T, H, W), (K, k) → (B, C·K, T′, H, W).
+
+    T′ = `before` + T + `after` − k + 1. A (K, T′, T) band matrix and one product are 2–6 times faster on a CPU than a convolution
+    along the lags, which has no channels to work on.
+    """
+    lags, size = x.shape[2], filters.shape[1]
+    out = torch.arange(before + lags + after - size + 1, device=x.device)
+    tap = torch.arange(lags, device=x.device) - out[:, None] + before
+    band = filters[:, tap.clamp(0, size - 1)] * ((tap >= 0) & (tap < size))
+    return torch.einsum("kot,bcthw->bckohw", band, x).flatten(1, 2)
 
 
 class LearnableTemporal(nn.Module):
@@ -40,7 +47,10 @@ class LearnableTemporal(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[2] < self.kernel_size:
             raise ValueError(f"a temporal kernel of {self.kernel_size} lags needs as many, {x.shape[2]} given")
-        return _filter_lags(x, self.temporal_conv.weight, self.temporal_conv.bias)
+        y = _filter_lags(x, self.temporal_conv.weight[:, 0])
+        if self.temporal_conv.bias is not None:
+            y = y + self.temporal_conv.bias.repeat(x.shape[1])[:, None, None, None]
+        return y
 
 
 def _gaussian_derivatives(count: int, size: int) -> Tensor:
@@ -75,7 +85,7 @@ class TemporalBasis(nn.Module):
         if x.shape[2] <= self.chomp:
             raise ValueError(f"chomp takes {self.chomp} lags, {x.shape[2]} given: nothing is left")
         basis = self.basis if self.causal else self.basis.flip(-1)
-        y = _filter_lags(F.pad(x, (0, 0, 0, 0, *self.pad)), basis)
+        y = _filter_lags(x, basis[:, 0], *self.pad)
         if self.bn is not None:
             # statistics per basis function, over all else
             y = self.bn(y.reshape(-1, len(basis), y.shape[2:].numel())).view_as(y)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from visioncore.models.activations import channels_after, make_activation
-from visioncore.models.schema import EncoderParams
+from visioncore.models.schema.stages import EncoderParams
 
 
 class MLPBlock(nn.Module):

@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 from visioncore.models.mlp import MLP
 from visioncore.models.recurrent import ConvGRU
-from visioncore.models.schema import Compat, EncodedParams, GRUModulatorParams, PredictiveCodingParams, Stage
+from visioncore.models.schema.model import Compat
+from visioncore.models.schema.stages import EncodedParams, GRUModulatorParams, PredictiveCodingParams
+from visioncore.models.schema.types import Stage
 
 
 class Modulator(nn.Module):

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from visioncore.models.modulators import Modulator
 from visioncore.models.readouts import GaussianReadout, LinearReadout
-from visioncore.models.schema import ModelConfig
+from visioncore.models.schema.model import ModelConfig
 
 
 class Network(nn.Module):

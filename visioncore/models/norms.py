@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from visioncore.models.schema import NormParams, NormType, as_tuple
+from visioncore.models.schema.blocks import NormParams, NormType, as_tuple
 
 
 class RMSNorm(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visioncore.models.schema import PoolParams, as_tuple
+from visioncore.models.schema.blocks import PoolParams, as_tuple
 
 
 class AntiAliasedPool(nn.Module):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from visioncore.models.errors import ConfigError
 from visioncore.models.network import MultiDatasetV1Model, Network
-from visioncore.models.schema import ModelConfig
+from visioncore.models.schema.model import ModelConfig
 from visioncore.models.sessions import Session
 
 

@@ -14,7 +14,8 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from visioncore.models.errors import ConfigError, nearest, one_of
-from visioncore.models.schema import DEFAULT_TYPE, NOT_CARRIED_OVER, TYPES, Compat, ModelConfig, Stage
+from visioncore.models.schema.model import Compat, ModelConfig
+from visioncore.models.schema.types import DEFAULT_TYPE, NOT_CARRIED_OVER, TYPES, Stage
 
 T = TypeVar("T")
 

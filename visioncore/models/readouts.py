@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from visioncore.models.schema import GaussianParams, ReadoutParams, Stage
+from visioncore.models.schema.stages import GaussianParams, ReadoutParams
+from visioncore.models.schema.types import Stage
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class GaussianReadout(nn.Module):
         super().__init__()
         self.n_units = n_units
         self.features = nn.Conv2d(in_channels, n_units, 1, bias=False)
-        self.register_parameter("bias", nn.Parameter(torch.zeros(n_units)) if p.bias else None)
+        self.bias = nn.Parameter(torch.zeros(n_units)) if p.bias else None
         self.mean = nn.Parameter(p.initial_mean_scale * torch.randn(n_units, 2))
         self.std = nn.Parameter(torch.full((n_units, 2), p.initial_std))
         self.theta = nn.Parameter(torch.zeros(n_units))

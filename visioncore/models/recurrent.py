@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from visioncore.models.schema import RecurrentParams, Stage
+from visioncore.models.schema.stages import RecurrentParams
+from visioncore.models.schema.types import Stage
 
 
 class ConvGRUCell(nn.Module):
@@ -69,12 +70,12 @@ class ConvGRU(_Recurrent):
         self.cell = ConvGRUCell(in_channels, hidden, kernel_size)
 
     def run(self, x: Tensor) -> Tensor:
-        batch, _, lags, height, width = x.shape
         # the input's half of the gates does not wait for the state: one convolution for all lags
-        from_x = self.cell.conv_x(x.transpose(1, 2).flatten(0, 1)).view(batch, lags, -1, height, width)
-        h = from_x.new_zeros(batch, self.hidden, height, width)
-        for lag in range(lags):
-            h = self.cell(from_x[:, lag], h)
+        frames = x.transpose(1, 2)
+        from_x = self.cell.conv_x(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+        h: Tensor = from_x.new_zeros(len(x), self.hidden, *x.shape[-2:])
+        for gates in from_x.unbind(1):
+            h = self.cell(gates, h)
         return h
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from visioncore.models.errors import ConfigError
 from visioncore.models.reading import parse_stage
-from visioncore.models.schema import ModelConfig, Stage
+from visioncore.models.schema.model import ModelConfig
+from visioncore.models.schema.types import Stage
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,151 @@
+"""The machine that a pickle program runs on: a stack, marks, a memo, and containers to fill. `unpickle` has the opcodes."""
+
+from __future__ import annotations
+
+import re
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+from collections.abc import Callable
+
+from legacy.checkpoint.errors import Damaged, Refused
+from legacy.checkpoint.keys import Keys
+from legacy.checkpoint.plain import plain_result
+from legacy.checkpoint.records import ABSENT, Call, Global, How, Ordered
+
+
+class Truncated(Damaged):
+    """The program goes on after the end of what was given."""
+
+
+class Machine:
+    """The state of one run. `names` has where each global is first named, whether or not the result holds it."""
+
+    def __init__(self, code: bytes, position: int = 0, persistent: Callable[[object], object] | None = None) -> None:
+        self.code = code
+        self.position = position
+        self.persistent = persistent
+        self.names: dict[Global, int] = {}
+        self.protocol = 0
+        self.stack: list[object] = []
+        self.marked: list[list[object]] = []
+        self.memo: list[object] = []  # picklers count up from 0
+        self.sparse: dict[int, object] = {}  # what was put elsewhere
+        self.keys = Keys()
+
+    def result(self) -> object:
+        if len(self.stack) != 1 or self.marked:
+            raise Damaged(f"{len(self.stack)} objects are left at the end, where a pickle has one")
+        return self.stack.pop()
+
+    # Reading arguments
+
+    def take(self, count: int) -> bytes:
+        start, end = self.position, self.position + count
+        if count < 0:
+            raise Damaged(f"a length of {count}")
+        if end > len(self.code):
+            raise Truncated(f"an argument of {count:,} bytes begins where {len(self.code) - start:,} are left")
+        self.position = end
+        return self.code[start:end]
+
+    def little(self, count: int, signed: bool = False) -> int:
+        return int.from_bytes(self.take(count), "little", signed=signed)
+
+    def line(self) -> bytes:
+        end = self.code.find(b"\n", self.position)
+        if end < 0:
+            raise Truncated("a line has no end")
+        start, self.position = self.position, end + 1
+        return self.code[start:end]
+
+    def decimal(self) -> int:
+        text = self.line().removesuffix(b"L")
+        if not re.fullmatch(rb"-?[0-9]+", text):
+            raise Damaged(f"{text[:40]!r} where a whole number should be")
+        return int(text)
+
+    # The stack and the memo
+
+    def pop_mark(self) -> list[object]:
+        above, self.stack = self.stack, self.marked.pop()
+        return above
+
+    def put(self, index: int) -> None:
+        if index == len(self.memo):
+            self.memo.append(self.stack[-1])
+            if self.sparse:
+                self.sparse.pop(index, None)
+        elif 0 <= index < len(self.memo):
+            self.memo[index] = self.stack[-1]
+        elif index > 0:
+            self.sparse[index] = self.stack[-1]
+        else:
+            raise Damaged(f"a place in the memo of {index}")
+
+    def get(self, index: int) -> None:
+        if index < 0:
+            raise Damaged(f"a place in the memo of {index}")
+        self.stack.append(self.memo[index] if index < len(self.memo) else self.sparse[index])
+
+    def push_global(self, module: str, name: str) -> None:
+        if self.protocol < 3:
+            if (module, name) in NAME_MAPPING:
+                module, name = NAME_MAPPING[module, name]
+            else:
+                module = IMPORT_MAPPING.get(module, module)
+        found = Global(module, name)
+        self.names.setdefault(found, self.position)
+        self.stack.append(found)
+
+    def push_call(self, function: object, args: object, how: How, kwargs: object = None) -> None:
+        if type(args) is not tuple:
+            raise Damaged(f"a {type(args).__name__} where a call's arguments should be")
+        if type(function) is not Global and type(function) is not Call:
+            raise Damaged(f"a {type(function).__name__} where something to call should be")
+        result = plain_result(function, args, self.keys) if type(function) is Global and how == "reduce" else ABSENT
+        self.stack.append(Call(function, args, how, kwargs) if result is ABSENT else result)
+
+    def push_persistent(self, identifier: object) -> None:
+        if self.persistent is None:
+            raise Damaged("a reference to a storage, of which a plain pickle has none")
+        self.stack.append(self.persistent(identifier))
+
+    # Filling containers
+
+    def extend(self, members: list[object]) -> None:
+        target = self.stack[-1]
+        if type(target) is list:
+            target.extend(members)
+        elif type(target) is Call:
+            if target.appended is None:
+                target.appended = members
+            else:
+                target.appended.extend(members)
+        else:
+            raise Damaged(f"members are appended to a {type(target).__name__}")
+
+    def update(self, flat: list[object]) -> None:
+        if len(flat) % 2:
+            raise Damaged("a key has no value")
+        target = self.stack[-1]
+        if type(target) is Call:
+            if target.items is None:
+                target.items = {}
+            target = target.items
+        elif type(target) is not dict and type(target) is not Ordered:
+            raise Damaged(f"items are set in a {type(target).__name__}")
+        keys = flat[::2]
+        self.keys.check_all(keys)
+        target.update(zip(keys, flat[1::2], strict=True))
+
+    def build(self) -> None:
+        state = self.stack.pop()
+        target = self.stack[-1]
+        if type(target) is Ordered and type(state) is dict and target.attributes is None:
+            target.attributes = state
+        elif type(target) is Call and target.state is ABSENT:
+            target.state = state
+        elif type(target) is Call or type(target) is Ordered:
+            raise Refused("an object's state is set twice or is no state, which no pickler does")
+        else:
+            raise Refused(f"the state of a {type(target).__name__} is set, which no pickler does")
+

@@ -1,0 +1,106 @@
+"""Which globals a file may name: allowed, shimmed (an old name that `legacy` answers for), or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+from legacy.checkpoint.records import DTYPES, STORAGE_DTYPES, Global
+from legacy.checkpoint.structure import place, walk
+
+Verdict: TypeAlias = Literal["allowed", "shimmed", "refused"]
+PLACES: Final = 20  # of each name; the count goes on
+
+_REBUILD: Final = (
+    "parameter parameter_with_state qtensor tensor tensor_v2 tensor_v3 sparse_tensor meta_tensor_no_storage nested_tensor "
+    "wrapper_subclass device_tensor_from_numpy device_tensor_from_cpu_tensor"
+)
+_QUANTIZED: Final = (
+    "per_tensor_affine per_tensor_symmetric per_channel_affine per_channel_symmetric per_channel_affine_float_qparams"
+)
+_TENSORS: Final = "Tensor Size device FloatTensor DoubleTensor HalfTensor BFloat16Tensor LongTensor IntTensor ShortTensor CharTensor ByteTensor BoolTensor"
+
+# What `torch.load(weights_only=True)` of plain torch takes, by name.
+LOADABLE: Final = frozenset(
+    [f"torch.{name}" for name in (*DTYPES, *_QUANTIZED.split(), *_TENSORS.split())]
+    + [f"torch.{name}" for name in STORAGE_DTYPES if "Untyped" not in name]
+    + [f"torch._utils._rebuild_{name}" for name in _REBUILD.split()]
+    + ["torch.storage.UntypedStorage", "torch.storage.TypedStorage", "torch.serialization._get_layout"]
+    + ["torch._tensor._rebuild_from_type_v2", "torch.nn.parameter.Parameter"]
+    + ["collections.OrderedDict", "collections.Counter", "_codecs.encode"]
+    + ["builtins.set", "builtins.bytearray", "builtins.complex"]
+)
+# As harmless; a written file has the plain container or number in their place.
+REPLACED: Final = frozenset(
+    ["collections.defaultdict", "collections.deque", "builtins.frozenset", "builtins.bytes", "numpy.dtype"]
+    + ["numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar"]
+)
+# The ways torch has named the same things.
+_ALIASES: Final = frozenset(
+    ["torch.tensor._rebuild_from_type_v2", "torch._UntypedStorage", "torch.UntypedStorage", "torch.storage._UntypedStorage"]
+    + ["torch.storage.TypedStorage", "torch.storage._TypedStorage"]
+)
+
+# The lab's trees under each root they have had, and what Lightning and argparse wrap hyper-parameters in.
+_OLD_ROOTS: Final = frozenset({"models", "training", "DataYatesV1", "train_ddp_multidataset", "regularizers", "jake"})
+_OLD_NAMES: Final = frozenset(
+    ["argparse.Namespace"]
+    + [f"{home}.AttributeDict" for home in ("pytorch_lightning.utilities.parsing", "lightning.pytorch.utilities.parsing")]
+    + ["lightning_fabric.utilities.data.AttributeDict", "lightning.fabric.utilities.data.AttributeDict"]
+    + [
+        f"__main__.{name}"
+        for name in (
+            "MultiDatasetModel MultiDatasetDM PLCoreVisionModel MultiDatasetPLCore Heartbeat EpochHeartbeat CurriculumCallback "
+            "ContrastWeightedSampler LinearWarmupCosineAnnealingLR Float32View cast_stim group_collate"
+        ).split()
+    ]
+)
+_CALLBACKS: Final = ("pytorch_lightning.callbacks.", "lightning.pytorch.callbacks.")  # keys of callback states up to 1.4
+
+
+def verdict(name: Global) -> Verdict:
+    """What becomes of a global. A dotted name, a chain of attributes in truth, is never taken."""
+    full = str(name)
+    if full in LOADABLE or full in REPLACED or full in _ALIASES:
+        return "allowed"
+    if not name.name.isidentifier() or not all(part.isidentifier() for part in name.module.split(".")):
+        return "refused"
+    if full in _OLD_NAMES or name.module.partition(".")[0] in _OLD_ROOTS or full.startswith(_CALLBACKS):
+        return "shimmed"
+    return "refused"
+
+
+@dataclass(slots=True)
+class Use:
+    """How often a name occurs, and the first places."""
+
+    count: int = 0
+    places: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Globals:
+    """The names in a file by verdict, sorted, each with its use."""
+
+    allowed: dict[str, Use]
+    shimmed: dict[str, Use]
+    refused: dict[str, Use]
+
+
+def classify(root: object, named: Iterable[tuple[Global, int]] = ()) -> Globals:
+    """Sorts the globals under `root`, and those `named` at some byte of the program whose objects it threw away."""
+    uses: dict[Global, Use] = {}
+    for trail, node in walk(root):
+        if type(node) is Global:
+            use = uses.setdefault(node, Use())
+            use.count += 1
+            if len(use.places) < PLACES:
+                use.places.append(place(trail))
+    for name, position in named:
+        if name not in uses:
+            uses[name] = Use(1, [] if verdict(name) == "allowed" else [f"byte {position:,} of the pickle, left out of the result"])
+    found = Globals({}, {}, {})
+    for name in sorted(uses, key=str):
+        getattr(found, verdict(name))[str(name)] = uses[name]
+    return found

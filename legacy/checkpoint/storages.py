@@ -1,0 +1,57 @@
+"""The references to storages in a pickle: what torch calls persistent ids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from legacy.checkpoint.errors import Damaged, Refused
+from legacy.checkpoint.records import STORAGE_DTYPES, Global, Storage
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Where a storage's bytes lie in the file; `crc` is None where the file has none for it."""
+
+    offset: int
+    length: int  # as stored
+    nbytes: int  # as used: more, where it is deflated
+    crc: int | None = None
+    deflated: bool = False
+
+
+class StorageTable:
+    """The storages that one pickle names, each key once."""
+
+    def __init__(self) -> None:
+        self.storages: dict[str, Storage] = {}
+
+    def resolve(self, identifier: object) -> object:
+        """The storage that a persistent id names. Raises `Damaged` for any other shape than torch writes."""
+        match identifier:
+            case ("storage" | b"storage", Global() as kind, str() as key, str() | bytes() as location, int() as size):
+                return self._storage(kind, key, location, size)
+            case ("storage" | b"storage", Global() as kind, str() as key, str() | bytes() as location, int() as size, None):
+                return self._storage(kind, key, location, size)
+            case ("storage" | b"storage", _, _, _, _, tuple()):
+                raise Refused("a storage that is a window of another one, as torch wrote before 0.4")
+            case ("module" | b"module", Global() as function, _, _):
+                return function  # the older format keeps a module's source beside its class
+        raise Damaged("a reference that is not one to a storage")
+
+    def _storage(self, kind: Global, key: str, location: str | bytes, size: int) -> Storage:
+        if kind.name not in STORAGE_DTYPES or kind.module.partition(".")[0] != "torch":
+            raise Damaged(f"{kind} where a class of storages should be")
+        if type(size) is not int or not 0 <= size < _MAX_SIZE:
+            raise Damaged(f"storage {key[:40]!r} has {size} elements")
+        place = location.decode("latin-1") if isinstance(location, bytes) else location
+        found = Storage(key, STORAGE_DTYPES[kind.name], size, place)
+        known = self.storages.setdefault(key, found)
+        if (known.dtype, known.size) == (found.dtype, size):
+            return known
+        if known.nbytes != found.nbytes:
+            raise Damaged(f"storage {key[:40]!r} is {known.nbytes:,} bytes long in one place and {found.nbytes:,} in another")
+        return found  # one block of bytes seen as two types
+
+
+_MAX_SIZE: Final = 1 << 60
