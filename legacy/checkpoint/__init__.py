@@ -1,7 +1,7 @@
 """Checkpoints as files: read without torch and without running them, written again byte for byte.
 
-    >>> checkpoint = read("old.ckpt")
-    >>> write_ckpt(checkpoint, checkpoint.root, "new.ckpt", provenance={})
+>>> checkpoint = read("old.ckpt")
+>>> write_ckpt(checkpoint, checkpoint.root, "new.ckpt", provenance={})
 """
 
 from __future__ import annotations

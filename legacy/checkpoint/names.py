@@ -33,20 +33,33 @@ LOADABLE: Final = frozenset(
 )
 # As harmless; a written file has the plain container or number in their place.
 REPLACED: Final = frozenset(
-    ["collections.defaultdict", "collections.deque", "builtins.frozenset", "builtins.bytes", "numpy.dtype"]
-    + ["numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar"]
+    [
+        "collections.defaultdict",
+        "collections.deque",
+        "numpy.dtype",
+        "numpy.core.multiarray.scalar",
+        "numpy._core.multiarray.scalar",
+    ]
+    + [f"builtins.{name}" for name in "bool bytes dict float frozenset int list str tuple".split()]
 )
-# The ways torch has named the same things.
-_ALIASES: Final = frozenset(
-    ["torch.tensor._rebuild_from_type_v2", "torch._UntypedStorage", "torch.UntypedStorage", "torch.storage._UntypedStorage"]
-    + ["torch.storage.TypedStorage", "torch.storage._TypedStorage"]
-)
+# The names torch has had for the same things.
+ALIASES: Final = {
+    "torch.tensor._rebuild_from_type_v2": Global("torch._tensor", "_rebuild_from_type_v2"),
+    **{
+        f"{home}.{name}": Global("torch.storage", name.lstrip("_"))
+        for home in ("torch", "torch.storage")
+        for name in ("UntypedStorage", "_UntypedStorage", "TypedStorage", "_TypedStorage")
+    },
+}
 
 # The lab's trees under each root they have had, and what Lightning and argparse wrap hyper-parameters in.
 _OLD_ROOTS: Final = frozenset({"models", "training", "DataYatesV1", "train_ddp_multidataset", "regularizers", "jake"})
 _OLD_NAMES: Final = frozenset(
     ["argparse.Namespace"]
-    + [f"{home}.AttributeDict" for home in ("pytorch_lightning.utilities.parsing", "lightning.pytorch.utilities.parsing")]
+    + [
+        f"{home}.AttributeDict"
+        for home in ("pytorch_lightning.utilities.parsing", "lightning.pytorch.utilities.parsing")
+    ]
     + ["lightning_fabric.utilities.data.AttributeDict", "lightning.fabric.utilities.data.AttributeDict"]
     + [
         f"__main__.{name}"
@@ -56,13 +69,16 @@ _OLD_NAMES: Final = frozenset(
         ).split()
     ]
 )
-_CALLBACKS: Final = ("pytorch_lightning.callbacks.", "lightning.pytorch.callbacks.")  # keys of callback states up to 1.4
+_CALLBACKS: Final = (
+    "pytorch_lightning.callbacks.",
+    "lightning.pytorch.callbacks.",
+)  # keys of callback states up to 1.4
 
 
 def verdict(name: Global) -> Verdict:
     """What becomes of a global. A dotted name, a chain of attributes in truth, is never taken."""
     full = str(name)
-    if full in LOADABLE or full in REPLACED or full in _ALIASES:
+    if full in LOADABLE or full in REPLACED or full in ALIASES:
         return "allowed"
     if not name.name.isidentifier() or not all(part.isidentifier() for part in name.module.split(".")):
         return "refused"
@@ -99,7 +115,9 @@ def classify(root: object, named: Iterable[tuple[Global, int]] = ()) -> Globals:
                 use.places.append(place(trail))
     for name, position in named:
         if name not in uses:
-            uses[name] = Use(1, [] if verdict(name) == "allowed" else [f"byte {position:,} of the pickle, left out of the result"])
+            uses[name] = Use(
+                1, [] if verdict(name) == "allowed" else [f"byte {position:,} of the pickle, left out of the result"]
+            )
     found = Globals({}, {}, {})
     for name in sorted(uses, key=str):
         getattr(found, verdict(name))[str(name)] = uses[name]

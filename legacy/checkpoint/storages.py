@@ -31,7 +31,14 @@ class StorageTable:
         match identifier:
             case ("storage" | b"storage", Global() as kind, str() as key, str() | bytes() as location, int() as size):
                 return self._storage(kind, key, location, size)
-            case ("storage" | b"storage", Global() as kind, str() as key, str() | bytes() as location, int() as size, None):
+            case (
+                "storage" | b"storage",
+                Global() as kind,
+                str() as key,
+                str() | bytes() as location,
+                int() as size,
+                None,
+            ):
                 return self._storage(kind, key, location, size)
             case ("storage" | b"storage", _, _, _, _, tuple()):
                 raise Refused("a storage that is a window of another one, as torch wrote before 0.4")
@@ -50,7 +57,9 @@ class StorageTable:
         if (known.dtype, known.size) == (found.dtype, size):
             return known
         if known.nbytes != found.nbytes:
-            raise Damaged(f"storage {key[:40]!r} is {known.nbytes:,} bytes long in one place and {found.nbytes:,} in another")
+            raise Damaged(
+                f"storage {key[:40]!r} is {known.nbytes:,} bytes long in one place and {found.nbytes:,} in another"
+            )
         return found  # one block of bytes seen as two types
 
 

@@ -116,18 +116,26 @@ _HOMES: Final = frozenset({"torch._utils", "torch._tensor", "torch.tensor"})
 
 
 def _strided(
-    storage: Storage, dtype: str, offset: object, shape: object, stride: object, requires_grad: object, metadata: object = None
+    storage: Storage,
+    dtype: str,
+    offset: object,
+    shape: object,
+    stride: object,
+    requires_grad: object,
+    metadata: object = None,
 ) -> Tensor:
     if dtype not in DTYPES:
         raise Damaged(f"torch.{dtype[:40]} is no element type of a tensor")
     if type(offset) is not int or offset < 0:
         raise Damaged("a tensor begins before its storage")
-    flags = ()
+    flags: tuple[str, ...] = ()
     if isinstance(metadata, dict):
         flags = tuple(sorted(key for key, value in metadata.items() if type(key) is str and value is True))
     tensor = Tensor(dtype, *_geometry(shape, stride), storage, offset, requires_grad is True, flags=flags)
     if dtype not in _PACKED and tensor.numel and tensor.window[1] > storage.nbytes:
-        raise Damaged(f"a tensor reaches to byte {tensor.window[1]:,} of storage {storage.key[:40]!r}, which has {storage.nbytes:,}")
+        raise Damaged(
+            f"a tensor reaches to byte {tensor.window[1]:,} of storage {storage.key[:40]!r}, which has {storage.nbytes:,}"
+        )
     return tensor
 
 
@@ -139,7 +147,12 @@ def _geometry(shape: object, stride: object) -> tuple[tuple[int, ...], tuple[int
 
 
 def _whole_numbers(value: object) -> tuple[int, ...]:
-    if type(value) is Call and value.function == Global("torch", "Size") and type(value.args) is tuple and len(value.args) == 1:
+    if (
+        type(value) is Call
+        and value.function == Global("torch", "Size")
+        and type(value.args) is tuple
+        and len(value.args) == 1
+    ):
         value = value.args[0]
     if type(value) is tuple or type(value) is list:
         if len(value) <= _MAX_DIMENSIONS and all(type(part) is int and 0 <= part < 1 << 63 for part in value):
@@ -151,7 +164,14 @@ def strided_call(tensor: Tensor) -> Call:
     """The record that pickles as this tensor. Raises `Damaged` where it has no storage."""
     if tensor.storage is None:
         raise Damaged("a tensor on the meta device has no bytes to write")
-    args: tuple[object, ...] = (tensor.storage, tensor.offset, tensor.shape, tensor.stride, tensor.requires_grad, Ordered())
+    args: tuple[object, ...] = (
+        tensor.storage,
+        tensor.offset,
+        tensor.shape,
+        tensor.stride,
+        tensor.requires_grad,
+        Ordered(),
+    )
     if tensor.storage.dtype == "untyped":
         return Call(Global("torch._utils", "_rebuild_tensor_v3"), (*args, Global("torch", tensor.dtype)))
     return Call(Global("torch._utils", "_rebuild_tensor_v2"), args)

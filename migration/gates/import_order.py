@@ -23,11 +23,15 @@ def entrances(check: Check) -> Iterator[tuple[Side, Door]]:
 @gate("import-order", "Each new or changed module imports first, in a fresh process", prepare=session)
 def import_order(check: Check) -> Iterator[Failure]:
     asked = session(check)
-    for path in touched_modules(check):
-        for door in doors_into(check.after, path, check.plan.python.roots):
-            after, before = asked.result("after", door), asked.before(door)
-            if not after.ok and not _never_worked(before, after):
-                yield Failure(path, _line(after, path), _sentence(door, before, after), fatal=broke(before, after))
+    doors = [(p, door) for p in touched_modules(check) for door in doors_into(check.after, p, check.plan.python.roots)]
+    failed_before = {(r.error, r.message) for _, door in doors if (r := asked.before(door)) is not None and not r.ok}
+    for path, door in doors:
+        after, before = asked.result("after", door), asked.before(door)
+        if not after.ok and not _never_worked(before, after):
+            # What has come out of a module that could not be imported may fail for the same reason.
+            inherited = before is None and (after.error, after.message) in failed_before
+            fatal = broke(before, after) and not inherited
+            yield Failure(path, _line(after, path), _sentence(door, before, after), fatal)
 
 
 def _never_worked(before: DoorResult | None, after: DoorResult) -> bool:

@@ -89,3 +89,12 @@ def test_a_module_that_ends_the_interpreter_does_not_end_the_gate(ending: str) -
 
 def test_files_that_do_not_parse_are_left_to_another_gate() -> None:
     assert not verdict(new("def f(:\n"), GATE)
+
+
+def test_what_comes_out_of_a_module_that_could_not_be_imported_may_fail_like_it() -> None:
+    before = {"old.py": "class A: ...\nLAST = [1][2]\n"}
+    edits = {"old.py": "from new import A\nLAST = [1][2]\n", "new.py": "class A: ...\nFIRST = [1][2]\n"}
+    step = {"kind": "extract-symbols", "source": "old.py", "target": "new.py", "symbols": ["A"]}
+    check = check_of(before, edits, moved("old.py", "new.py", "A"), [step])
+    (failure,) = [f for f in verdict(check, GATE) if f.path == "new.py"]
+    assert not failure.fatal and "IndexError" in failure.message

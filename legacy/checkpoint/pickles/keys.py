@@ -39,7 +39,9 @@ class Keys:
             elif type(part) not in _CHEAP and type(part) is not int and type(part) is not complex:
                 raise Damaged(f"a {type(part).__name__} stands where only a dictionary's key or a set's member can")
             if self._left < 0:
-                raise Refused(f"the keys of its dictionaries and sets have over {COSTLY:,} parts: no checkpoint needs them")
+                raise Refused(
+                    f"the keys of its dictionaries and sets have over {COSTLY:,} parts: no checkpoint needs them"
+                )
 
     def check_all(self, keys: Iterable[object]) -> None:
         for key in keys:

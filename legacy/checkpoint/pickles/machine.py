@@ -7,8 +7,8 @@ from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable
 
 from legacy.checkpoint.errors import Damaged, Refused
-from legacy.checkpoint.keys import Keys
-from legacy.checkpoint.plain import plain_result
+from legacy.checkpoint.pickles.keys import Keys
+from legacy.checkpoint.pickles.plain import plain_result
 from legacy.checkpoint.records import ABSENT, Call, Global, How, Ordered
 
 
@@ -88,10 +88,7 @@ class Machine:
 
     def push_global(self, module: str, name: str) -> None:
         if self.protocol < 3:
-            if (module, name) in NAME_MAPPING:
-                module, name = NAME_MAPPING[module, name]
-            else:
-                module = IMPORT_MAPPING.get(module, module)
+            module, name = mapped_name(module, name)
         found = Global(module, name)
         self.names.setdefault(found, self.position)
         self.stack.append(found)
@@ -149,3 +146,7 @@ class Machine:
         else:
             raise Refused(f"the state of a {type(target).__name__} is set, which no pickler does")
 
+
+def mapped_name(module: str, name: str) -> tuple[str, str]:
+    """What protocols 0 to 2 mean by a name of Python 2."""
+    return NAME_MAPPING.get((module, name)) or (IMPORT_MAPPING.get(module, module), name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from legacy.checkpoint.keys import Keys
+from legacy.checkpoint.pickles.keys import Keys
 from legacy.checkpoint.records import ABSENT, Call, Global, Ordered
 
 ORDERED_DICT: Final = Global("collections", "OrderedDict")
@@ -51,9 +51,7 @@ def plain_result(function: Global, args: object, keys: Keys) -> object:
     return ABSENT
 
 
-_SCALARS: Final = {
-    Global(f"numpy.{package}.multiarray", "scalar") for package in ("core", "_core")
-}  # numpy 2 moved it
+_SCALARS: Final = {Global(f"numpy.{package}.multiarray", "scalar") for package in ("core", "_core")}  # numpy 2 moved it
 _CODES: Final = {"b1": "?", "i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "i8": "q", "u8": "Q"} | {
     "f2": "e",
     "f4": "f",
@@ -68,7 +66,10 @@ def number(value: object) -> int | float | complex | bool | None:
     match value:
         case Call(
             function=Global() as function,
-            args=(Call(function=Global("numpy", "dtype"), args=(str() as code, *_), state=(3 | 4, str() as order, *_)), bytes() as data),
+            args=(
+                Call(function=Global("numpy", "dtype"), args=(str() as code, *_), state=(3 | 4, str() as order, *_)),
+                bytes() as data,
+            ),
         ) if function in _SCALARS and code in _CODES:
             form = (">" if order == ">" else "<") + _CODES[code]
             if struct.calcsize(form) == len(data):

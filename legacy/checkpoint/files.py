@@ -1,0 +1,189 @@
+"""Bytes on disk: a source that must not change while it is read, copies from file to file, a destination whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from legacy.checkpoint.errors import CheckpointError, Damaged
+
+CHUNK: Final = 1 << 20
+_NO_RANGES: Final = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF, errno.ETXTBSY}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file as it was when it was first opened."""
+
+    path: Path
+    size: int
+    mtime_ns: int
+    identity: tuple[int, int]
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[int]:
+        """A descriptor to read from. Raises `Damaged` where the file is no longer the one that was read."""
+        with opened(self.path) as (descriptor, now):
+            if now != self:
+                raise Damaged(f"{self.path} was changed after it was read: read it again")
+            yield descriptor
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[tuple[int, Source]]:
+    """A descriptor and what identifies the file. Raises `Damaged` where there is no regular file to read."""
+    try:
+        descriptor = os.open(
+            path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_BINARY", 0)
+        )  # a pipe must not hold us up
+    except OSError as error:
+        raise Damaged(f"{path} cannot be read: {error.strerror}") from None
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise Damaged(f"{path} is not a file: a checkpoint is expected")
+        yield (
+            descriptor,
+            Source(Path(os.path.abspath(path)), found.st_size, found.st_mtime_ns, (found.st_dev, found.st_ino)),
+        )
+    finally:
+        os.close(descriptor)
+
+
+def read_at(descriptor: int, offset: int, count: int) -> bytes:
+    """Exactly `count` bytes. Raises `Damaged` where the file ends before."""
+    data = os.pread(descriptor, count, offset)
+    while len(data) < count:  # the system gives at most 2 GiB at a time
+        more = os.pread(descriptor, count - len(data), offset + len(data))
+        if not more:
+            raise Damaged(
+                f"the file ends at byte {offset + len(data):,}, where {count - len(data):,} more bytes should follow"
+            )
+        data += more
+    return data
+
+
+def blocks(descriptor: int, offset: int, count: int) -> Iterator[bytes]:
+    """The same in pieces of up to a mebibyte."""
+    end = offset + count
+    while offset < end:
+        piece = read_at(descriptor, offset, min(CHUNK, end - offset))
+        offset += len(piece)
+        yield piece
+
+
+class Destination:
+    """A file being written under a temporary name: what is given is gathered, what is copied goes from file to file."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._gathered = bytearray()
+        self._written = 0
+        self._ranges = hasattr(os, "copy_file_range")
+
+    @property
+    def position(self) -> int:
+        return self._written + len(self._gathered)
+
+    def write(self, data: bytes) -> None:
+        self._gathered += data
+        if len(self._gathered) >= CHUNK:
+            self.flush()
+
+    def flush(self) -> None:
+        left = memoryview(self._gathered)
+        while left:
+            left = left[os.write(self._descriptor, left) :]
+        self._written += len(self._gathered)
+        self._gathered = bytearray()
+
+    def rewrite(self, offset: int, data: bytes) -> None:
+        """Replaces bytes already given."""
+        self.flush()
+        os.pwrite(self._descriptor, data, offset)
+
+    def copy(self, source: int, offset: int, count: int) -> None:
+        """Bytes of another file, not looked at where the system can copy them by itself."""
+        if self._ranges and count >= CHUNK // 4:
+            self.flush()
+            copied = self._copy_ranges(source, offset, count)
+            offset, count = offset + copied, count - copied
+        for piece in blocks(source, offset, count):
+            self.write(piece)
+
+    def _copy_ranges(self, source: int, offset: int, count: int) -> int:
+        done = 0
+        while done < count:
+            try:
+                step = os.copy_file_range(source, self._descriptor, count - done, offset + done)
+            except OSError as error:
+                if error.errno not in _NO_RANGES:
+                    raise
+                self._ranges = False
+                break
+            if step == 0:
+                break
+            done += step
+        self._written += done
+        return done
+
+    def copy_checked(self, source: int, offset: int, count: int) -> int:
+        """The same, with every byte looked at; returns their CRC-32."""
+        crc = 0
+        for piece in blocks(source, offset, count):
+            crc = zlib.crc32(piece, crc)
+            self.write(piece)
+        return crc
+
+
+@contextlib.contextmanager
+def destination(path: Path, source: Source) -> Iterator[Destination]:
+    """A file that appears under `path` when the block ends well, synced and with the source's times, and otherwise never.
+
+    Raises `CheckpointError` where `path` is the source itself or cannot be written.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        found = os.stat(path)
+        if (found.st_dev, found.st_ino) == source.identity:
+            raise CheckpointError(f"{path} is the checkpoint that is read: give another name to write to")
+        if not stat.S_ISREG(found.st_mode):
+            raise CheckpointError(f"{path} is there and is not a file: give another name to write to")
+    partial = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.partial")
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be written: {error.strerror}") from None
+    try:
+        try:
+            made = Destination(descriptor)
+            yield made
+            made.flush()
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.utime(partial, ns=(source.mtime_ns, source.mtime_ns))
+        os.replace(partial, path)
+    except OSError as error:
+        raise CheckpointError(f"{path} could not be written: {error.strerror}") from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(partial)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """So that the new name, too, survives a power cut; not every file system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,256 @@
+"""Containers and records as a pickle of protocol 2, in the opcodes that `torch.load(weights_only=True)` reads."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Collection, Iterable
+from itertools import chain
+from typing import Any, Final
+
+from legacy.checkpoint.errors import Refused
+from legacy.checkpoint.pickles.machine import mapped_name
+from legacy.checkpoint.names import ALIASES, LOADABLE
+from legacy.checkpoint.pickles.plain import BYTEARRAY, COMPLEX, DEFAULTDICT, DEQUE, ENCODE, ORDERED_DICT, SET, number
+from legacy.checkpoint.records import ABSENT, STORAGE_CLASSES, Call, Global, Ordered, Storage
+
+_BATCH: Final = 1000  # items between two MARKs, as in pickle: readers hold one batch at a time
+_LONGEST: Final = 255  # bytes of an integer; weights_only has no LONG4
+
+
+class _Then:
+    """What follows once the values above it on the work list are written."""
+
+    __slots__ = ("code", "made")
+
+    def __init__(self, code: bytes, made: object = ABSENT) -> None:
+        self.code, self.made = code, made
+
+
+class Emitter:
+    """Writes one object. Afterwards `keys` has the new key of each storage by its old one, in order, and `foreign` the
+    globals that neither plain torch nor `allow` takes."""
+
+    def __init__(self, allow: Collection[str] = ()) -> None:
+        self.keys: dict[str, str] = {}
+        self.foreign: set[Global] = set()
+        self.replaced: dict[str, int] = {}
+        self._allow = allow
+        self._out = bytearray(b"\x80\x02")
+        self._memo: dict[object, int] = {}  # by identity; text and globals, which are never changed, by value
+        self._kept: list[object] = []  # whose identities are in use
+        self._unfinished: set[int] = set()
+        self._todo: list[object] = []
+
+    def emit(self, root: object) -> bytes:
+        """Raises `Refused` for what protocol 2 under weights_only cannot say."""
+        self._todo.append(root)
+        while self._todo:
+            value = self._todo.pop()
+            if type(value) is _Then:
+                self._out += value.code
+                if value.made is not ABSENT:
+                    self._unfinished.discard(id(value.made))
+                    self._remember(id(value.made))
+            else:
+                write = _WRITERS.get(type(value))
+                if write is None:
+                    raise Refused(f"a {type(value).__name__} is nothing that a checkpoint can hold")
+                write(self, value)
+        return bytes(self._out) + b"."
+
+    # The memo
+
+    def _remember(self, key: object) -> None:
+        index = self._memo[key] = len(self._memo)
+        self._out += b"q" + index.to_bytes(1, "little") if index < 256 else b"r" + index.to_bytes(4, "little")
+
+    def _recalled(self, key: object) -> bool:
+        index = self._memo.get(key)
+        if index is not None:
+            self._out += b"h" + index.to_bytes(1, "little") if index < 256 else b"j" + index.to_bytes(4, "little")
+        return index is not None
+
+    def _begun(self, value: object) -> bool:
+        """Whether the memo had it; if not, it counts as unfinished until its `_Then`."""
+        if self._recalled(id(value)):
+            return True
+        if id(value) in self._unfinished:
+            raise Refused(
+                f"a {type(value).__name__} that contains itself cannot be written: its contents come before it"
+            )
+        self._unfinished.add(id(value))
+        return False
+
+    def _next(self, *values: object) -> None:
+        self._todo.extend(reversed(values))
+
+    def _replace(self, name: str) -> None:
+        self.replaced[name] = self.replaced.get(name, 0) + 1
+
+    # Values
+
+    def _none(self, value: None) -> None:
+        self._out += b"N"
+
+    def _bool(self, value: bool) -> None:
+        self._out += b"\x88" if value else b"\x89"
+
+    def _int(self, value: int) -> None:
+        if 0 <= value < 1 << 8:
+            self._out += b"K" + value.to_bytes(1, "little")
+        elif 0 <= value < 1 << 16:
+            self._out += b"M" + value.to_bytes(2, "little")
+        elif -(1 << 31) <= value < 1 << 31:
+            self._out += b"J" + value.to_bytes(4, "little", signed=True)
+        else:
+            count = value.bit_length() // 8 + 1
+            if count > _LONGEST:
+                raise Refused(
+                    f"a number of {value.bit_length():,} bits, where weights_only reads up to {_LONGEST * 8 - 1:,}"
+                )
+            self._out += b"\x8a" + count.to_bytes(1, "little") + value.to_bytes(count, "little", signed=True)
+
+    def _float(self, value: float) -> None:
+        self._out += b"G" + struct.pack(">d", value)
+
+    def _text(self, value: str) -> None:
+        if not self._recalled(value):
+            data = value.encode("utf-8", "surrogatepass")
+            self._out += b"X" + len(data).to_bytes(4, "little") + data
+            self._remember(value)
+
+    def _bytes(self, value: bytes) -> None:
+        if not self._begun(value):
+            self._next(ENCODE, value.decode("latin-1"), "latin1", _Then(b"\x86R", value))
+
+    def _bytearray(self, value: bytearray) -> None:
+        if not self._begun(value):
+            self._next(BYTEARRAY, value.decode("latin-1"), "latin-1", _Then(b"\x86R", value))
+
+    def _complex(self, value: complex) -> None:
+        self._next(COMPLEX, value.real, value.imag, _Then(b"\x86R"))
+
+    def _global(self, value: Global) -> None:
+        value = ALIASES.get(str(value), value)
+        if not self._recalled(value):
+            if str(value) not in LOADABLE and str(value) not in self._allow:
+                self.foreign.add(value)
+            self._out += global_code(value)
+            self._remember(value)
+
+    def _storage(self, value: Storage) -> None:
+        key = self.keys.setdefault(value.key, str(len(self.keys)))
+        home = "torch.storage" if value.dtype == "untyped" else "torch"
+        kind = Global(home, STORAGE_CLASSES[value.dtype])
+        self._next(_Then(b"("), "storage", kind, key, value.location, value.size, _Then(b"tQ"))
+
+    # Containers
+
+    def _tuple(self, value: tuple[object, ...]) -> None:
+        if not value:
+            self._out += b")"
+        elif not self._begun(value):
+            if len(value) <= 3:
+                self._next(*value, _Then(bytes([0x84 + len(value)]), value))
+            else:
+                self._next(_Then(b"("), *value, _Then(b"t", value))
+
+    def _list(self, value: list[object]) -> None:
+        if not self._recalled(id(value)):
+            self._out += b"]"
+            self._remember(id(value))
+            self._next(*self._batches(value, b"e"))
+
+    def _dict(self, value: dict[Any, Any]) -> None:
+        if not self._recalled(id(value)):
+            self._out += b"}"
+            self._remember(id(value))
+            self._next(*self._batches(_flat(value), b"u"))
+
+    def _ordered(self, value: Ordered) -> None:
+        if not self._recalled(id(value)):
+            state = () if value.attributes is None else (value.attributes, _Then(b"b"))
+            made = _Then(b")R", value)
+            self._next(ORDERED_DICT, made, *self._batches(_flat(value), b"u"), *state)
+
+    def _set(self, value: set[object] | frozenset[object]) -> None:
+        if type(value) is frozenset:
+            self._replace("builtins.frozenset")
+        if not self._begun(value):
+            members = sorted(value, key=_order)  # as the file is the same whatever order this process's hashes give
+            self._kept.append(members)
+            self._next(SET, members, _Then(b"\x85R", value))
+
+    def _batches(self, values: Iterable[object], close: bytes) -> Iterable[object]:
+        flat = list(values)
+        return chain.from_iterable(
+            (_Then(b"("), *flat[at : at + 2 * _BATCH], _Then(close)) for at in range(0, len(flat), 2 * _BATCH)
+        )
+
+    # Records
+
+    def _call(self, value: Call) -> None:
+        plain = number(value)
+        if plain is not None:
+            self._replace("numpy scalar")
+            self._todo.append(plain)
+        elif value.function == DEFAULTDICT and value.state is ABSENT:
+            self._replace(str(DEFAULTDICT))
+            self._as(value, value.items or {})
+        elif value.function == DEQUE and value.state is ABSENT:
+            self._replace(str(DEQUE))
+            first = value.args[0] if isinstance(value.args, tuple) and value.args else []
+            self._as(value, [*(first if isinstance(first, list) else []), *(value.appended or [])])
+        elif not self._begun(value):
+            opcode = {"reduce": b"R", "newobj": b"\x81", "newobj_ex": b"\x92"}[value.how]
+            kwargs = (value.kwargs,) if value.how == "newobj_ex" else ()
+            state = () if value.state is ABSENT else (value.state, _Then(b"b"))
+            appended = self._batches(value.appended or [], b"e")
+            items = self._batches(_flat(value.items or {}), b"u")
+            self._next(value.function, value.args, *kwargs, _Then(opcode, value), *appended, *items, *state)
+
+    def _as(self, value: Call, container: dict[Any, Any] | list[object]) -> None:
+        """The container in the place of the call, one object wherever the call was one."""
+        if not self._recalled(id(value)):
+            self._out += b"]" if isinstance(container, list) else b"}"
+            self._remember(id(value))
+            flat, close = (container, b"e") if isinstance(container, list) else (_flat(container), b"u")
+            self._next(*self._batches(flat, close))
+
+
+_WRITERS: Final[dict[type, Callable[[Emitter, Any], None]]] = {
+    type(None): Emitter._none,
+    bool: Emitter._bool,
+    int: Emitter._int,
+    float: Emitter._float,
+    complex: Emitter._complex,
+    str: Emitter._text,
+    bytes: Emitter._bytes,
+    bytearray: Emitter._bytearray,
+    tuple: Emitter._tuple,
+    list: Emitter._list,
+    dict: Emitter._dict,
+    Ordered: Emitter._ordered,
+    set: Emitter._set,
+    frozenset: Emitter._set,
+    Global: Emitter._global,
+    Storage: Emitter._storage,
+    Call: Emitter._call,
+}
+
+
+def global_code(name: Global) -> bytes:
+    """The GLOBAL opcode that reads as this name. Raises `Refused` where none does."""
+    module, attribute = name.module, name.name
+    if "\n" in module + attribute or not module or mapped_name(module, attribute) != (module, attribute):
+        raise Refused(f"{str(name)[:100]!r} cannot be written as a name in protocol 2")
+    return b"c" + module.encode() + b"\n" + attribute.encode() + b"\n"
+
+
+def _flat(items: dict[Any, Any]) -> Iterable[object]:
+    return chain.from_iterable(items.items())
+
+
+def _order(member: object) -> tuple[str, str]:
+    kind = type(member).__name__
+    return kind, "" if isinstance(member, (Call, Storage)) else repr(member)

@@ -1,0 +1,150 @@
+"""`read`: any checkpoint file, whatever its format, as containers and records."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+from legacy.checkpoint import old_format, safetensors_reader
+from legacy.checkpoint.errors import CheckpointError, Damaged, Refused
+from legacy.checkpoint.files import Source, opened, read_at
+from legacy.checkpoint.pickles.machine import Machine, Truncated
+from legacy.checkpoint.names import Globals, classify
+from legacy.checkpoint.old_format import MAX_PICKLE
+from legacy.checkpoint.records import Storage
+from legacy.checkpoint.storages import Extent, StorageTable
+from legacy.checkpoint.tensors import tensors
+from legacy.checkpoint.pickles import run
+from legacy.checkpoint.zip_reader import read_directory, read_record
+
+Format: TypeAlias = Literal["zip", "legacy-pickle", "pickle", "safetensors"]
+PROVENANCE: Final = "provenance.json"
+_MAX_MARK: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint as it lies on disk. The tensors' bytes stay there; `extents` says where, by storage key."""
+
+    path: Path
+    source: Source
+    format: Format
+    root: Any
+    storages: dict[str, Storage]
+    globals: Globals
+    extents: dict[str, Extent] = field(repr=False)
+    byteorder: Literal["little", "big"] = "little"
+    provenance: dict[str, Any] | None = None
+    metadata: dict[str, str] = field(default_factory=dict)  # of safetensors
+
+
+def read(path: str | os.PathLike[str]) -> Checkpoint:
+    """Reads a checkpoint without torch and without running any of it.
+
+    Raises `Damaged` for what is no whole checkpoint and `Refused` for one that hides something, each with the path and the
+    reason. Globals that nobody allowed are no error here: `globals.refused` has them.
+    """
+    path = Path(path)
+    with opened(path) as (descriptor, source):
+        try:
+            return _read(path, source, descriptor)
+        except CheckpointError as error:
+            message = str(error)
+            raise type(error)(message if message.startswith(str(path)) else f"{path}: {message}") from None
+
+
+def _read(path: Path, source: Source, descriptor: int) -> Checkpoint:
+    size = source.size
+    head = read_at(descriptor, 0, min(size, 512))
+    if head.startswith(b"PK\3\4"):
+        return _read_zip(path, source, descriptor)
+    if head[8:9] == b"{" and 8 + int.from_bytes(head[:8], "little") <= size:
+        root, storages, extents, metadata = safetensors_reader.parse(descriptor, size)
+        return Checkpoint(
+            path,
+            source,
+            "safetensors",
+            root,
+            storages,
+            classify(root),
+            extents,
+            "little",
+            _provenance(metadata.get("provenance")),
+            metadata,
+        )
+    if not head:
+        raise Damaged("the file is empty")
+    if head[257:262] == b"ustar":
+        raise Refused("a tar archive, torch's format before 0.1.12: torch 1.x can still load it and save it again")
+    parsed = old_format.parse(descriptor, size)
+    form: Format = "legacy-pickle" if parsed.format == "legacy-pickle" else "pickle"
+    _check_tensors(parsed.root)
+    return Checkpoint(
+        path, source, form, parsed.root, parsed.storages, classify(parsed.root, parsed.names.items()), parsed.extents
+    )
+
+
+def _read_zip(path: Path, source: Source, descriptor: int) -> Checkpoint:
+    records = read_directory(descriptor, source.size)
+    tops = [name for name in records if name.count("/") == 1 and name.endswith("/data.pkl")]
+    if len(tops) != 1:
+        raise (Refused if tops else Damaged)(f"the archive has {len(tops)} records data.pkl where a checkpoint has one")
+    top = tops[0].removesuffix("data.pkl")
+    if f"{top}constants.pkl" in records:
+        raise Refused("a TorchScript archive: it holds code to run, not only tensors")
+
+    def record(name: str, limit: int) -> bytes | None:
+        extent = records.get(top + name)
+        return None if extent is None else read_record(descriptor, top + name, extent, limit)
+
+    order = record("byteorder", _MAX_MARK)
+    if order not in (None, b"little", b"big"):
+        raise Damaged("its byte order is neither little nor big")
+    table = StorageTable()
+    machine = Machine(record("data.pkl", MAX_PICKLE) or b"", 0, table.resolve)
+    try:
+        root = run(machine)
+    except Truncated as error:
+        raise Damaged(str(error)) from None
+    if machine.position != len(machine.code):
+        raise Damaged(f"something follows the pickle, which ends at byte {machine.position:,} of {len(machine.code):,}")
+    extents = {key: _extent(records, top, storage) for key, storage in table.storages.items()}
+    provenance = record(PROVENANCE, _MAX_MARK)
+    _check_tensors(root)
+    return Checkpoint(
+        path,
+        source,
+        "zip",
+        root,
+        table.storages,
+        classify(root, machine.names.items()),
+        extents,
+        "big" if order == b"big" else "little",
+        _provenance(provenance),
+    )
+
+
+def _extent(records: dict[str, Extent], top: str, storage: Storage) -> Extent:
+    extent = records.get(f"{top}data/{storage.key}")
+    if extent is None:
+        raise Damaged(f"storage {storage.key[:40]!r} is not in the archive")
+    if extent.nbytes != storage.nbytes:
+        raise Damaged(f"storage {storage.key[:40]!r} has {extent.nbytes:,} bytes where {storage.nbytes:,} are expected")
+    return extent
+
+
+def _check_tensors(root: object) -> None:
+    for _ in tensors(root):
+        pass
+
+
+def _provenance(text: bytes | str | None) -> dict[str, Any] | None:
+    """A record that cannot be read is none: it proves nothing."""
+    try:
+        found = json.loads(text or "null")
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None

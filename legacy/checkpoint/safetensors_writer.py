@@ -1,0 +1,143 @@
+"""`write_safetensors`: the weights as `.safetensors`, everything else that has a JSON form in a `.json` beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from legacy.checkpoint.as_json import as_json
+from legacy.checkpoint.contents import elements
+from legacy.checkpoint.errors import CheckpointError, Refused
+from legacy.checkpoint.files import destination
+from legacy.checkpoint.reader import Checkpoint
+from legacy.checkpoint.records import itemsize
+from legacy.checkpoint.safetensors_reader import DTYPES, MAX_HEADER
+from legacy.checkpoint.tensors import Tensor, tensor_of
+from legacy.checkpoint.writer import Written
+
+_CODES: Final = {dtype: code for code, dtype in DTYPES.items()}
+_ALIGNMENT: Final = 64
+
+
+def write_safetensors(
+    checkpoint: Checkpoint, root: object, path: str | os.PathLike[str], provenance: Mapping[str, Any]
+) -> Written:
+    """Writes the state dict of `root` (or `root`, being one) to `path`, and the rest to `path` with the suffix `.json`.
+
+    Tied weights are written once: `tied` in the JSON and in the file's metadata has the name each goes by. Other views of
+    one storage are written as tensors of their own, since the format has no views; `views` in the JSON has where they lay. Optimiser state
+    and other tensors outside of the state dict are described, not written. Raises `Refused` for tensors that the format cannot hold.
+    """
+    path = Path(path)
+    if path.suffix == ".json":
+        raise CheckpointError(f"{path} is where the configuration goes: give the weights another suffix")
+    state, rest = _parts(root)
+    weights, extra = _weights(state)
+    kept, tied = _tied(weights)
+    order = sorted(kept, key=lambda name: -itemsize(kept[name].dtype))  # the widest first: each is aligned
+    header = _header(
+        kept, order, {"format": "pt", "tied": json.dumps(tied), "provenance": json.dumps(dict(provenance))}
+    )
+    config = {
+        "provenance": dict(provenance),
+        "weights": path.name,
+        "tied": tied,
+        "views": _views(kept),
+        "checkpoint": as_json({**rest, **({"state_dict": extra} if extra else {})}),
+    }
+    text = json.dumps(config, indent=1, allow_nan=False).encode() + b"\n"
+    source = checkpoint.source
+    with source.open() as descriptor, destination(path, source) as made:
+        made.write(header)
+        for name in order:
+            for piece in elements(checkpoint, descriptor, kept[name]):
+                made.write(piece)
+        nbytes = made.position
+        with destination(path.with_suffix(".json"), source) as beside:
+            beside.write(text)
+    return Written(path, nbytes, len(kept), {})
+
+
+def _parts(root: object) -> tuple[dict[Any, Any], dict[Any, Any]]:
+    if not isinstance(root, dict):
+        raise Refused(f"a {type(root).__name__} has no state dict to write as safetensors")
+    state = root.get("state_dict")
+    if not isinstance(state, dict):
+        return root, {}
+    return state, {key: value for key, value in root.items() if key != "state_dict"}
+
+
+def _weights(state: dict[Any, Any]) -> tuple[dict[str, Tensor], dict[Any, Any]]:
+    weights: dict[str, Tensor] = {}
+    extra: dict[Any, Any] = {}
+    for name, value in state.items():
+        tensor = tensor_of(value)
+        if tensor is None:
+            extra[name] = value
+            continue
+        if type(name) is not str or name == "__metadata__":
+            raise Refused(
+                f"a tensor called {name!r:.100} cannot be written as safetensors: the format names tensors by text"
+            )
+        if tensor.dtype not in _CODES or tensor.storage is None or tensor.flags or tensor.quantizer:
+            kind = (
+                "a quantised"
+                if tensor.quantizer
+                else "a meta"
+                if tensor.storage is None
+                else "a lazily conjugated"
+                if tensor.flags
+                else "a"
+            )
+            raise Refused(
+                f"{name!r} is {kind} tensor of torch.{tensor.dtype}, which safetensors has no form for: write a .ckpt"
+            )
+        weights[name] = tensor
+    if not weights:
+        raise Refused("there is no tensor in its state dict to write as safetensors")
+    return weights, extra
+
+
+def _tied(weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    first: dict[object, str] = {}
+    tied: dict[str, str] = {}
+    for name, tensor in weights.items():
+        storage = tensor.storage.key if tensor.storage else ""
+        same = storage, tensor.offset, tensor.shape, tensor.stride, tensor.dtype
+        if first.setdefault(same, name) != name:
+            tied[name] = first[same]
+    return {name: tensor for name, tensor in weights.items() if name not in tied}, tied
+
+
+def _views(kept: dict[str, Tensor]) -> dict[str, dict[str, object]]:
+    users: dict[str, list[str]] = {}
+    for name, tensor in kept.items():
+        if tensor.storage is not None:
+            users.setdefault(tensor.storage.key, []).append(name)
+    return {
+        name: {"storage": key, "offset": kept[name].offset, "stride": list(kept[name].stride)}
+        for key, names in users.items()
+        if len(names) > 1
+        for name in names
+    }
+
+
+def _header(kept: dict[str, Tensor], order: list[str], metadata: dict[str, str]) -> bytes:
+    entries: dict[str, object] = {"__metadata__": metadata}
+    at = 0
+    for name in order:
+        tensor = kept[name]
+        entries[name] = {
+            "dtype": _CODES[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [at, at + tensor.nbytes],
+        }
+        at += tensor.nbytes
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-(8 + len(text)) % _ALIGNMENT)
+    if len(text) > MAX_HEADER:
+        raise Refused(f"the header would be {len(text):,} bytes long, over the format's limit of {MAX_HEADER:,}")
+    return len(text).to_bytes(8, "little") + text

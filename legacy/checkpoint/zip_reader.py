@@ -1,0 +1,218 @@
+"""Zip archives as torch writes them, read strictly: one way to understand the file, or none.
+
+Layout after PKWARE's APPNOTE.TXT (sections 4.3.7, 4.3.12 to 4.3.16, 4.5.3). Only the central directory is believed; the local
+headers are there to agree with it. What two readers could understand in two ways is refused.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from legacy.checkpoint.errors import Damaged, Refused
+from legacy.checkpoint.files import CHUNK, blocks, read_at
+from legacy.checkpoint.storages import Extent
+
+_END: Final = struct.Struct("<4s4H2LH")
+_END64: Final = struct.Struct("<4sQ2H2L4Q")
+_LOCATOR: Final = struct.Struct("<4sLQL")
+_CENTRAL: Final = struct.Struct("<4s6H3L5H2L")
+_LOCAL: Final = struct.Struct("<4s5H3L2H")
+
+_DESCRIPTOR, _UTF8 = 0x8, 0x800  # sizes follow the data; the name is UTF-8
+_KNOWN_FLAGS: Final = _DESCRIPTOR | _UTF8 | 0x6  # and how hard deflate tried
+_STORED, _DEFLATED = 0, 8
+_MAX_DIRECTORY: Final = 1 << 28
+_MAX_RATIO: Final = 200  # of what is held in memory; the pickle of a checkpoint shrinks about tenfold
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    name: bytes
+    flags: int
+    method: int
+    crc: int
+    stored: int
+    size: int
+    header: int
+
+
+def read_directory(descriptor: int, size: int) -> dict[str, Extent]:
+    """Each record's place by its name, in the order of the directory. Raises `Damaged` or `Refused`."""
+    count, start, end = _find_directory(descriptor, size)
+    entries = list(_entries(read_at(descriptor, start, end - start), count))
+    has_crcs = any(entry.crc for entry in entries)  # torch can be told to leave them out, all of them
+    records: dict[str, Extent] = {}
+    begins = dict.fromkeys(entry.header for entry in entries)
+    if len(begins) < len(entries):
+        raise Refused("two records of the archive begin at the same byte")
+    for entry in entries:
+        name = _safe_name(entry.name)
+        if name in records:
+            raise Refused(f"the archive has two records named {name!r}")
+        records[name] = _locate(descriptor, entry, name, start, has_crcs)
+    _check_apart(sorted((entry.header, records[_text(entry.name)]) for entry in entries), start)
+    return {name: extent for name, extent in records.items() if not name.endswith("/")}
+
+
+def read_record(descriptor: int, name: str, extent: Extent, limit: int) -> bytes:
+    """A whole record, its CRC checked. Raises `Refused` where it is larger than `limit` or inflates too well."""
+    if extent.nbytes > limit:
+        raise Refused(f"record {name!r} is {extent.nbytes:,} bytes long, over the limit of {limit:,}")
+    if extent.deflated and extent.nbytes > _MAX_RATIO * extent.length + 4096:
+        raise Refused(f"record {name!r} inflates from {extent.length:,} to {extent.nbytes:,} bytes")
+    return b"".join(checked(content(descriptor, extent), name, extent))
+
+
+def checked(pieces: Iterator[bytes], name: str, extent: Extent) -> Iterator[bytes]:
+    """The same pieces; raises `Damaged` after the last where the CRC is another than the archive says."""
+    crc = 0
+    for piece in pieces:
+        crc = zlib.crc32(piece, crc)
+        yield piece
+    if extent.crc is not None and crc != extent.crc:
+        raise Damaged(f"record {name!r} is corrupt: its CRC is {crc:08x}, the archive says {extent.crc:08x}")
+
+
+def content(descriptor: int, extent: Extent, skip: int = 0) -> Iterator[bytes]:
+    """The bytes of a record from `skip` on, inflated where need be, in pieces of about a mebibyte."""
+    if not extent.deflated:
+        yield from blocks(descriptor, extent.offset + skip, extent.nbytes - skip)
+        return
+    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+    made = 0
+    try:
+        for block in blocks(descriptor, extent.offset, extent.length):
+            full = True
+            while block or full:  # what is held back comes out without further input
+                piece = inflate.decompress(block, CHUNK)
+                block, full = inflate.unconsumed_tail, len(piece) == CHUNK
+                made += len(piece)
+                if made > extent.nbytes or inflate.unused_data:
+                    raise Damaged(f"a deflated record goes on after the {extent.nbytes:,} bytes it is said to have")
+                if made > skip:
+                    yield piece[max(0, len(piece) - (made - skip)) :]
+    except zlib.error as error:
+        raise Damaged(f"a deflated record cannot be inflated: {error}") from None
+    if made != extent.nbytes or not inflate.eof:
+        raise Damaged(f"a deflated record has {made:,} bytes, {extent.nbytes:,} are said to be there")
+
+
+def _find_directory(descriptor: int, size: int) -> tuple[int, int, int]:
+    """Number of entries, first byte and end of the central directory."""
+    if size < _END.size:
+        raise Damaged("the archive is cut off: it has no end record")
+    at = size - _END.size
+    mark, disk, disk_of_directory, here, count, length, start, comment = _END.unpack(read_at(descriptor, at, _END.size))
+    if mark != b"PK\5\6":
+        raise Damaged("the archive is cut off, or something follows it: its end record is not at the end")
+    if disk or disk_of_directory or here != count or comment:
+        raise Refused("the archive spans several disks or ends in a comment, as no checkpoint does")
+    if at >= _LOCATOR.size:
+        mark64, disk, at64, disks = _LOCATOR.unpack(read_at(descriptor, at - _LOCATOR.size, _LOCATOR.size))
+        if mark64 == b"PK\6\7":
+            if disk or disks > 1 or at64 + _END64.size + _LOCATOR.size != at:
+                raise Damaged("the archive's 64-bit end record is not where it should be")
+            short = (count, length, start)
+            mark, _, _, _, disk, disk_of_directory, here, count, length, start = _END64.unpack(
+                read_at(descriptor, at64, _END64.size)
+            )
+            if mark != b"PK\6\6" or disk or disk_of_directory or here != count:
+                raise Damaged("the archive's 64-bit end record is not one")
+            for narrow, wide, full in zip(short, (count, length, start), (0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF), strict=True):
+                if narrow not in (wide, full):
+                    raise Refused("the archive's two end records disagree")
+            at = at64
+    if start + length != at:
+        raise Damaged("the archive's directory is not where its end record says")
+    if length > _MAX_DIRECTORY or count > length // _CENTRAL.size:
+        raise Refused(f"the archive's directory claims {count:,} entries in {length:,} bytes")
+    return count, start, at
+
+
+def _entries(directory: bytes, count: int) -> Iterator[_Entry]:
+    at = 0
+    for _ in range(count):
+        if at + _CENTRAL.size > len(directory):
+            raise Damaged("the archive's directory has fewer entries than its end record says")
+        mark, _, _, flags, method, _, _, crc, stored, size, name, extra, comment, disk, _, _, header = (
+            _CENTRAL.unpack_from(directory, at)
+        )
+        at += _CENTRAL.size
+        if mark != b"PK\1\2" or at + name + extra + comment > len(directory):
+            raise Damaged("the archive's directory is corrupt")
+        if disk or flags & ~_KNOWN_FLAGS or method not in (_STORED, _DEFLATED):
+            raise Refused(
+                f"record {_text(directory[at : at + name])!r} is encrypted, patched or packed in a way torch never uses"
+            )
+        if 0xFFFFFFFF in (stored, size, header):
+            size, stored, header = _wide(directory[at + name : at + name + extra], size, stored, header)
+        if method == _STORED and stored != size:
+            raise Refused(f"record {_text(directory[at : at + name])!r} is stored as it is, yet in another size")
+        yield _Entry(directory[at : at + name], flags, method, crc, stored, size, header)
+        at += name + extra + comment
+    if at != len(directory):
+        raise Damaged("the archive's directory has more entries than its end record says")
+
+
+def _wide(extra: bytes, *narrow: int) -> list[int]:
+    """Sizes and offset where 32 bits do not hold them: those that are full are in the extra field, in this order."""
+    at = 0
+    while at + 4 <= len(extra):
+        kind, length = struct.unpack_from("<2H", extra, at)
+        if kind == 1:
+            field = extra[at + 4 : at + 4 + length]
+            wide = iter(struct.unpack(f"<{len(field) // 8}Q", field[: len(field) // 8 * 8]))
+            try:
+                return [next(wide) if value == 0xFFFFFFFF else value for value in narrow]
+            except StopIteration:
+                break
+        at += 4 + length
+    raise Damaged("a record of over 4 GiB does not say how long it is")
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "backslashreplace")
+
+
+def _safe_name(raw: bytes) -> str:
+    name = _text(raw)
+    if "\\" in name or "\0" in name or any(part in ("", ".", "..") for part in name.removesuffix("/").split("/")):
+        raise Refused(f"the archive has a record named {name[:100]!r}, which leads out of it or is no UTF-8")
+    return name
+
+
+def _locate(descriptor: int, entry: _Entry, name: str, end: int, has_crcs: bool) -> Extent:
+    if entry.header + _LOCAL.size + len(entry.name) > end:
+        raise Damaged(f"record {name!r} begins behind the archive's records")
+    header = read_at(descriptor, entry.header, _LOCAL.size + len(entry.name))
+    mark, _, flags, method, _, _, crc, stored, size, length, extra = _LOCAL.unpack_from(header)
+    if mark != b"PK\3\4":
+        raise Damaged(f"there is no record at byte {entry.header:,}, where {name!r} should be")
+    agrees = (
+        header[_LOCAL.size :] == entry.name
+        and length == len(entry.name)
+        and flags == entry.flags
+        and method == entry.method
+    )
+    if not flags & _DESCRIPTOR:
+        wide = 0xFFFFFFFF  # the true size is in an extra field
+        agrees = agrees and crc == entry.crc and stored in (entry.stored, wide) and size in (entry.size, wide)
+    if not agrees:
+        raise Refused(f"record {name!r} is called, packed or checked otherwise in its own header than in the directory")
+    crc_known = entry.crc if has_crcs else None
+    return Extent(
+        entry.header + _LOCAL.size + length + extra, entry.stored, entry.size, crc_known, entry.method == _DEFLATED
+    )
+
+
+def _check_apart(records: list[tuple[int, Extent]], end: int) -> None:
+    begins = [header for header, _ in records]
+    if begins and begins[0] != 0:
+        raise Refused(f"{begins[0]:,} bytes lie before the archive's first record")
+    for (_, extent), following in zip(records, [*begins[1:], end], strict=True):
+        if extent.offset + extent.length > following:
+            raise Refused(f"a record reaches from byte {extent.offset:,} into what begins at byte {following:,}")
