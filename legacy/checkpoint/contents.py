@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Literal
 
 from legacy.checkpoint.errors import Refused
 from legacy.checkpoint.files import CHUNK, blocks
@@ -15,7 +15,7 @@ from legacy.checkpoint.tensors import Tensor
 from legacy.checkpoint.zip_reader import content
 
 _MAX_EXPANDED: Final = 1 << 30
-_FORMATS: Final = {1: "B", 2: "H", 4: "I", 8: "Q"}
+_FORMATS: Final[dict[int, Literal["B", "H", "I", "Q"]]] = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
 def digest(checkpoint: Checkpoint, descriptor: int, tensor: Tensor) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 import zlib
 from collections.abc import Iterator
@@ -156,7 +155,7 @@ def destination(path: Path, source: Source) -> Iterator[Destination]:
             raise CheckpointError(f"{path} is the checkpoint that is read: give another name to write to")
         if not stat.S_ISREG(found.st_mode):
             raise CheckpointError(f"{path} is there and is not a file: give another name to write to")
-    partial = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.partial")
+    partial = path.with_name(f".{path.name[:100]}.{os.urandom(4).hex()}.partial")
     try:
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     except OSError as error:

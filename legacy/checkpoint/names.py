@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from legacy.checkpoint.records import DTYPES, STORAGE_DTYPES, Global
-from legacy.checkpoint.structure import place, walk
+from legacy.checkpoint.structure import Step, place, walk
 
 Verdict: TypeAlias = Literal["allowed", "shimmed", "refused"]
 PLACES: Final = 20  # of each name; the count goes on
@@ -40,7 +40,7 @@ REPLACED: Final = frozenset(
         "numpy.core.multiarray.scalar",
         "numpy._core.multiarray.scalar",
     ]
-    + [f"builtins.{name}" for name in "bool bytes dict float frozenset int list str tuple".split()]
+    + [f"builtins.{name}" for name in ["bool", "bytes", "dict", "float", "frozenset", "int", "list", "str", "tuple"]]
 )
 # The names torch has had for the same things.
 ALIASES: Final = {
@@ -63,10 +63,20 @@ _OLD_NAMES: Final = frozenset(
     + ["lightning_fabric.utilities.data.AttributeDict", "lightning.fabric.utilities.data.AttributeDict"]
     + [
         f"__main__.{name}"
-        for name in (
-            "MultiDatasetModel MultiDatasetDM PLCoreVisionModel MultiDatasetPLCore Heartbeat EpochHeartbeat CurriculumCallback "
-            "ContrastWeightedSampler LinearWarmupCosineAnnealingLR Float32View cast_stim group_collate"
-        ).split()
+        for name in [
+            "MultiDatasetModel",
+            "MultiDatasetDM",
+            "PLCoreVisionModel",
+            "MultiDatasetPLCore",
+            "Heartbeat",
+            "EpochHeartbeat",
+            "CurriculumCallback",
+            "ContrastWeightedSampler",
+            "LinearWarmupCosineAnnealingLR",
+            "Float32View",
+            "cast_stim",
+            "group_collate",
+        ]
     ]
 )
 _CALLBACKS: Final = (
@@ -104,21 +114,38 @@ class Globals:
     refused: dict[str, Use]
 
 
-def classify(root: object, named: Iterable[tuple[Global, int]] = ()) -> Globals:
-    """Sorts the globals under `root`, and those `named` at some byte of the program whose objects it threw away."""
-    uses: dict[Global, Use] = {}
+class Tally:
+    """Counts the globals of a walk."""
+
+    def __init__(self) -> None:
+        self._uses: dict[Global, Use] = {}
+
+    def add(self, name: Global, trail: list[Step]) -> None:
+        use = self._uses.get(name)
+        if use is None:
+            use = self._uses[name] = Use()
+        use.count += 1
+        if len(use.places) < PLACES:
+            use.places.append(place(trail))
+
+    def sorted(self, named: Iterable[tuple[Global, int]] = ()) -> Globals:
+        """By verdict; with those `named` at some byte of a program that threw away what it made of them."""
+        for name, position in named:
+            if name not in self._uses:
+                gone = (
+                    [] if verdict(name) == "allowed" else [f"byte {position:,} of the pickle, left out of the result"]
+                )
+                self._uses[name] = Use(1, gone)
+        found = Globals({}, {}, {})
+        for name in sorted(self._uses, key=str):
+            getattr(found, verdict(name))[str(name)] = self._uses[name]
+        return found
+
+
+def classify(root: object) -> Globals:
+    """The globals under `root`, each with where it sits."""
+    tally = Tally()
     for trail, node in walk(root):
         if type(node) is Global:
-            use = uses.setdefault(node, Use())
-            use.count += 1
-            if len(use.places) < PLACES:
-                use.places.append(place(trail))
-    for name, position in named:
-        if name not in uses:
-            uses[name] = Use(
-                1, [] if verdict(name) == "allowed" else [f"byte {position:,} of the pickle, left out of the result"]
-            )
-    found = Globals({}, {}, {})
-    for name in sorted(uses, key=str):
-        getattr(found, verdict(name))[str(name)] = uses[name]
-    return found
+            tally.add(node, trail)
+    return tally.sorted()

@@ -11,10 +11,10 @@ from typing import Final
 
 from legacy.checkpoint.errors import Damaged, Refused
 from legacy.checkpoint.files import read_at
+from legacy.checkpoint.pickles import run
 from legacy.checkpoint.pickles.machine import Machine, Truncated
 from legacy.checkpoint.records import Global, Storage, itemsize
 from legacy.checkpoint.storages import Extent, StorageTable
-from legacy.checkpoint.pickles import run
 
 MAGIC: Final = 0x1950A86A20F9469CFC6C
 _PROTOCOL: Final = 1001
@@ -76,10 +76,12 @@ def _extents(
     descriptor: int, position: int, size: int, keys: object, storages: dict[str, Storage]
 ) -> dict[str, Extent]:
     extents: dict[str, Extent] = {}
-    for key in keys if type(keys) is list else [None]:
-        storage = storages.get(key) if type(key) is str else None
-        if storage is None or key in extents:
+    if type(keys) is not list:
+        raise Damaged("its list of storages is none")
+    for key in keys:
+        if type(key) is not str or key not in storages or key in extents:
             raise Damaged("its list of storages does not fit the storages that its object uses")
+        storage = storages[key]
         count = int.from_bytes(read_at(descriptor, position, 8), "little")
         if count != storage.size:
             raise Damaged(f"storage {key[:40]!r} has {count:,} elements where {storage.size:,} are expected")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -11,13 +12,14 @@ from typing import Any, Final, Literal, TypeAlias
 from legacy.checkpoint import old_format, safetensors_reader
 from legacy.checkpoint.errors import CheckpointError, Damaged, Refused
 from legacy.checkpoint.files import Source, opened, read_at
-from legacy.checkpoint.pickles.machine import Machine, Truncated
-from legacy.checkpoint.names import Globals, classify
+from legacy.checkpoint.names import Globals, Tally
 from legacy.checkpoint.old_format import MAX_PICKLE
-from legacy.checkpoint.records import Storage
-from legacy.checkpoint.storages import Extent, StorageTable
-from legacy.checkpoint.tensors import tensors
 from legacy.checkpoint.pickles import run
+from legacy.checkpoint.pickles.machine import Machine, Truncated, uncollected
+from legacy.checkpoint.records import Call, Global, Storage
+from legacy.checkpoint.storages import Extent, StorageTable
+from legacy.checkpoint.structure import walk
+from legacy.checkpoint.tensors import tensor_at
 from legacy.checkpoint.zip_reader import read_directory, read_record
 
 Format: TypeAlias = Literal["zip", "legacy-pickle", "pickle", "safetensors"]
@@ -48,7 +50,7 @@ def read(path: str | os.PathLike[str]) -> Checkpoint:
     reason. Globals that nobody allowed are no error here: `globals.refused` has them.
     """
     path = Path(path)
-    with opened(path) as (descriptor, source):
+    with opened(path) as (descriptor, source), uncollected():
         try:
             return _read(path, source, descriptor)
         except CheckpointError as error:
@@ -69,7 +71,7 @@ def _read(path: Path, source: Source, descriptor: int) -> Checkpoint:
             "safetensors",
             root,
             storages,
-            classify(root),
+            _survey(root),
             extents,
             "little",
             _provenance(metadata.get("provenance")),
@@ -81,9 +83,8 @@ def _read(path: Path, source: Source, descriptor: int) -> Checkpoint:
         raise Refused("a tar archive, torch's format before 0.1.12: torch 1.x can still load it and save it again")
     parsed = old_format.parse(descriptor, size)
     form: Format = "legacy-pickle" if parsed.format == "legacy-pickle" else "pickle"
-    _check_tensors(parsed.root)
     return Checkpoint(
-        path, source, form, parsed.root, parsed.storages, classify(parsed.root, parsed.names.items()), parsed.extents
+        path, source, form, parsed.root, parsed.storages, _survey(parsed.root, parsed.names.items()), parsed.extents
     )
 
 
@@ -113,14 +114,13 @@ def _read_zip(path: Path, source: Source, descriptor: int) -> Checkpoint:
         raise Damaged(f"something follows the pickle, which ends at byte {machine.position:,} of {len(machine.code):,}")
     extents = {key: _extent(records, top, storage) for key, storage in table.storages.items()}
     provenance = record(PROVENANCE, _MAX_MARK)
-    _check_tensors(root)
     return Checkpoint(
         path,
         source,
         "zip",
         root,
         table.storages,
-        classify(root, machine.names.items()),
+        _survey(root, machine.names.items()),
         extents,
         "big" if order == b"big" else "little",
         _provenance(provenance),
@@ -136,9 +136,15 @@ def _extent(records: dict[str, Extent], top: str, storage: Storage) -> Extent:
     return extent
 
 
-def _check_tensors(root: object) -> None:
-    for _ in tensors(root):
-        pass
+def _survey(root: object, named: Iterable[tuple[Global, int]] = ()) -> Globals:
+    """The globals; on the way every tensor is checked against its storage, and how deep it all goes."""
+    tally = Tally()
+    for trail, node in walk(root):
+        if type(node) is Global:
+            tally.add(node, trail)
+        elif type(node) is Call:
+            tensor_at(trail, node)
+    return tally.sorted(named)
 
 
 def _provenance(text: bytes | str | None) -> dict[str, Any] | None:

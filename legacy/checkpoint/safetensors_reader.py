@@ -47,11 +47,10 @@ def parse(descriptor: int, size: int) -> tuple[dict[str, Call], dict[str, Storag
     storages: dict[str, Storage] = {}
     extents: dict[str, Extent] = {}
     for name, entry in header.items():
-        tensor, begin, end = _tensor(name, entry)
-        storages[name] = tensor.storage
+        storage, root[name], begin, end = _tensor(name, entry)
+        storages[name] = storage
         spans.append((begin, end))
         extents[name] = Extent(8 + length + begin, end - begin, end - begin)
-        root[name] = strided_call(tensor)
     reached = 0
     for begin, end in sorted(spans):
         if begin != reached:
@@ -78,7 +77,7 @@ def _header(text: bytes) -> dict[str, Any]:
     return header
 
 
-def _tensor(name: str, entry: Any) -> tuple[Tensor, int, int]:
+def _tensor(name: str, entry: Any) -> tuple[Storage, Call, int, int]:
     match entry:
         case {"dtype": str() as code, "shape": [*shape], "data_offsets": [int() as begin, int() as end]} if (
             len(entry) == 3
@@ -100,4 +99,4 @@ def _tensor(name: str, entry: Any) -> tuple[Tensor, int, int]:
     tensor = Tensor(dtype, tuple(shape), tuple(reversed(stride)), storage)
     if tensor.nbytes != end - begin:
         raise Damaged(f"tensor {name[:100]!r} takes {tensor.nbytes:,} bytes and has {end - begin:,}")
-    return tensor, begin, end
+    return storage, strided_call(tensor), begin, end

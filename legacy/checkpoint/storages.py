@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from legacy.checkpoint.errors import Damaged, Refused
 from legacy.checkpoint.records import STORAGE_DTYPES, Global, Storage
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(NamedTuple):
     """Where a storage's bytes lie in the file; `crc` is None where the file has none for it."""
 
     offset: int

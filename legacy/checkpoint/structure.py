@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final, TypeAlias
+from itertools import chain
+from typing import Any, Final, TypeAlias, cast
 
 from legacy.checkpoint.errors import Refused
-from legacy.checkpoint.records import ABSENT, Call, Ordered
+from legacy.checkpoint.records import ABSENT, Call, Global, Ordered, Storage
 
 MAX_DEPTH: Final = 500  # a model of nested modules is some fifty deep; below Python's own limit for whoever recurses
 
@@ -18,33 +19,35 @@ class Part(str):
 
 
 Step: TypeAlias = object  # a dictionary's key, a position, or a Part
-Trail: TypeAlias = "list[Step]"
-
+_KEY, _MEMBER, _ATTRIBUTES = Part(".key"), Part(".member"), Part(".attributes")
+_FUNCTION, _ARGS, _KWARGS = Part(".function"), Part(".args"), Part(".kwargs")
+_STATE, _APPENDED, _ITEMS = Part(".state"), Part(".appended"), Part(".items")
 _ATOMS: Final = frozenset({str, int, float, bool, type(None), bytes, bytearray, complex})
+_RECORDS: Final = frozenset({Global, Call, Storage})
+_LEAVES: Final = frozenset({Global, Storage})
 
 
-def walk(root: object) -> Iterator[tuple[Trail, object]]:
-    """Everything under `root` but plain values, at each of its places; what it holds follows its first place.
+def walk(root: object) -> Iterator[tuple[list[Step], Any]]:
+    """Every record under `root`, at each of its places; what it holds follows its first place.
 
-    The trail is the walk's own list: copy it to keep it. Raises `Refused` for a structure deeper than `MAX_DEPTH`.
+    Raises `Refused` for a structure deeper than `MAX_DEPTH`.
     """
-    trail: Trail = []
-    if type(root) in _ATOMS:
-        return
-    yield trail, root
-    entered = {id(root)}
-    below = [iter(children(root))]
+    trail: list[Step] = []
+    entered: set[int] = set()
+    below: list[Iterator[tuple[Step, Any]]] = [iter([(None, root)])]
     while below:
         for step, child in below[-1]:
-            if type(child) in _ATOMS:
+            kind = type(child)
+            if kind in _ATOMS or (kind is tuple and is_short(child)):
                 continue
             trail.append(step)
-            yield trail, child
-            if id(child) not in entered:
+            if kind in _RECORDS:
+                yield trail[1:], child
+            if kind not in _LEAVES and id(child) not in entered:
                 entered.add(id(child))
                 below.append(iter(children(child)))
                 if len(below) > MAX_DEPTH:
-                    raise Refused(f"it is nested over {MAX_DEPTH} deep, from {place(trail[:3])} on")
+                    raise Refused(f"it is nested over {MAX_DEPTH} deep, from {place(trail[1:4])} on")
                 break
             trail.pop()
         else:
@@ -53,28 +56,39 @@ def walk(root: object) -> Iterator[tuple[Trail, object]]:
                 trail.pop()
 
 
-def children(node: object) -> Iterable[tuple[Step, object]]:
+def is_short(members: tuple[object, ...]) -> bool:
+    """Whether a tuple is a few plain values, such as a shape: not worth entering, nor remembering that one has been there."""
+    return len(members) <= 16 and _ATOMS.issuperset(map(type, members))
+
+
+def children(node: Any) -> Iterable[tuple[Step, object]]:
     """What `node` holds directly, with the step that leads there. Keys that are no plain values are held, too."""
-    if isinstance(node, dict):
-        yield from node.items()
-        for key in node:
-            if type(key) is not str and type(key) not in _ATOMS:
-                yield Part(".key"), key
-        if type(node) is Ordered and node.attributes is not None:
-            yield Part(".attributes"), node.attributes
-    elif isinstance(node, (list, tuple)):
-        yield from enumerate(node)
-    elif isinstance(node, (set, frozenset)):
-        for member in node:
-            yield Part(".member"), member
-    elif type(node) is Call:
-        yield Part(".function"), node.function
-        yield Part(".args"), node.args
-        yield Part(".kwargs"), node.kwargs
-        if node.state is not ABSENT:
-            yield Part(".state"), node.state
-        yield Part(".appended"), node.appended
-        yield Part(".items"), node.items
+    kind = type(node)
+    if kind is list or kind is tuple:
+        return enumerate(node)
+    if kind is Call:
+        return _parts(node)
+    if kind is set or kind is frozenset:
+        return ((_MEMBER, member) for member in node)
+    if kind is not dict and kind is not Ordered:
+        return ()
+    if _ATOMS.issuperset(map(type, node)) and (kind is dict or node.attributes is None):
+        return cast("Iterable[tuple[Step, object]]", node.items())
+    keys = ((_KEY, key) for key in node)
+    return chain(node.items(), keys, ((_ATTRIBUTES, node.attributes) for _ in range(kind is Ordered)))
+
+
+def _parts(call: Call) -> Iterator[tuple[Step, object]]:
+    yield _FUNCTION, call.function
+    yield _ARGS, call.args
+    if call.kwargs is not None:
+        yield _KWARGS, call.kwargs
+    if call.state is not ABSENT:
+        yield _STATE, call.state
+    if call.appended is not None:
+        yield _APPENDED, call.appended
+    if call.items is not None:
+        yield _ITEMS, call.items
 
 
 def place(trail: Iterable[Step]) -> str:

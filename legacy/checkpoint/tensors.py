@@ -64,14 +64,19 @@ def tensors(root: object) -> Iterator[tuple[tuple[Step, ...], Tensor]]:
     inner: set[int] = set()
     for trail, node in walk(root):
         if type(node) is Call and id(node) not in inner:
-            try:
-                tensor = tensor_of(node)
-            except CheckpointError as error:
-                raise type(error)(f"{place(trail)}: {error}") from None
+            tensor = tensor_at(trail, node)
             if tensor is not None:
                 if tensor.parameter and isinstance(node.args, tuple):
                     inner.add(id(node.args[0]))
                 yield tuple(trail), tensor
+
+
+def tensor_at(trail: list[Step], call: Call) -> Tensor | None:
+    """`tensor_of`, with the place in its errors."""
+    try:
+        return tensor_of(call)
+    except CheckpointError as error:
+        raise type(error)(f"{place(trail)}: {error}") from None
 
 
 def tensor_of(value: object) -> Tensor | None:
@@ -154,10 +159,11 @@ def _whole_numbers(value: object) -> tuple[int, ...]:
         and len(value.args) == 1
     ):
         value = value.args[0]
-    if type(value) is tuple or type(value) is list:
-        if len(value) <= _MAX_DIMENSIONS and all(type(part) is int and 0 <= part < 1 << 63 for part in value):
-            return tuple(value)
-    raise Damaged("a tensor's shape or strides are not what torch writes")
+    if type(value) is not tuple and type(value) is not list:
+        raise Damaged(f"a tensor's shape or strides are a {type(value).__name__}")
+    if len(value) > _MAX_DIMENSIONS or not all(type(part) is int and 0 <= part < 1 << 63 for part in value):
+        raise Damaged("a tensor's shape or strides are not what torch writes")
+    return tuple(value)
 
 
 def strided_call(tensor: Tensor) -> Call:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from legacy.checkpoint.pickles.emit import Emitter
 from legacy.checkpoint.errors import CheckpointError, Refused
 from legacy.checkpoint.files import destination
 from legacy.checkpoint.names import PLACES, Use, classify
+from legacy.checkpoint.pickles.emit import Emitter
+from legacy.checkpoint.pickles.machine import uncollected
 from legacy.checkpoint.reader import PROVENANCE, Checkpoint
 from legacy.checkpoint.records import Global
 from legacy.checkpoint.zip_writer import ZipWriter
@@ -46,7 +47,8 @@ def write_ckpt(
     changed, `CheckpointError` where `path` cannot be written.
     """
     emitter = Emitter(allow)
-    program = emitter.emit(root)
+    with uncollected():
+        program = emitter.emit(root)
     if emitter.foreign:
         raise Refused(_foreign(checkpoint.path, root, emitter.foreign))
     missing = [key for key in emitter.keys if key not in checkpoint.extents]

@@ -9,8 +9,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from legacy.checkpoint.errors import Damaged, Refused
 from legacy.checkpoint.files import CHUNK, blocks, read_at
@@ -29,8 +28,7 @@ _MAX_DIRECTORY: Final = 1 << 28
 _MAX_RATIO: Final = 200  # of what is held in memory; the pickle of a checkpoint shrinks about tenfold
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     name: bytes
     flags: int
     method: int

@@ -24,7 +24,7 @@ def run(machine: Machine) -> object:
     """
     code, operations, at = machine.code, OPERATIONS, machine.position
     try:
-        for _ in range(MAXOPERATIONS):
+        for _ in range(MAX_OPERATIONS):
             at = machine.position
             opcode = code[at]
             machine.position = at + 1
@@ -40,7 +40,7 @@ def run(machine: Machine) -> object:
             raise Truncated(f"the pickle ends in the middle, after {len(code):,} bytes") from None
         reason = "the stack or the memo has no such entry" if isinstance(error, LookupError) else str(error)
         raise Damaged(f"{_place(code, at)}: {reason}") from None
-    raise Refused(f"the pickle has over {MAXOPERATIONS:,} operations, which no checkpoint needs")
+    raise Refused(f"the pickle has over {MAX_OPERATIONS:,} operations, which no checkpoint needs")
 
 
 def _place(code: bytes, at: int) -> str:

@@ -6,6 +6,7 @@ from legacy.checkpoint.errors import Damaged, Refused
 from legacy.checkpoint.pickles.machine import Machine, Truncated
 from legacy.checkpoint.pickles.opcodes import opcode, refused
 
+
 @opcode(0x63, "GLOBAL")
 def _global(machine: Machine) -> None:
     module, name = machine.line(), machine.line()

@@ -6,6 +6,7 @@ from legacy.checkpoint.errors import Damaged
 from legacy.checkpoint.pickles.machine import Machine
 from legacy.checkpoint.pickles.opcodes import opcode
 
+
 @opcode(0x28, "MARK")
 def _mark(machine: Machine) -> None:
     machine.marked.append(machine.stack)
@@ -131,7 +132,7 @@ def _binput(machine: Machine) -> None:
 
 @opcode(0x72, "LONG_BINPUT")
 def _long_binput(machine: Machine) -> None:
-    machine.put(machine.little(4))
+    machine.put(machine.unsigned4())
 
 
 @opcode(0x70, "PUT")
@@ -152,7 +153,7 @@ def _binget(machine: Machine) -> None:
 
 @opcode(0x6A, "LONG_BINGET")
 def _long_binget(machine: Machine) -> None:
-    machine.get(machine.little(4))
+    machine.get(machine.unsigned4())
 
 
 @opcode(0x67, "GET")

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Collection, Iterable
-from itertools import chain
+from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import chain, islice
 from typing import Any, Final
 
 from legacy.checkpoint.errors import Refused
-from legacy.checkpoint.pickles.machine import mapped_name
 from legacy.checkpoint.names import ALIASES, LOADABLE
+from legacy.checkpoint.pickles.machine import mapped_name
 from legacy.checkpoint.pickles.plain import BYTEARRAY, COMPLEX, DEFAULTDICT, DEQUE, ENCODE, ORDERED_DICT, SET, number
 from legacy.checkpoint.records import ABSENT, STORAGE_CLASSES, Call, Global, Ordered, Storage
 
-_BATCH: Final = 1000  # items between two MARKs, as in pickle: readers hold one batch at a time
+_BATCH: Final = 2000  # values between two MARKs: readers hold one batch at a time
+_SHORT: Final = 16
 _LONGEST: Final = 255  # bytes of an integer; weights_only has no LONG4
 
 
+_SIMPLE: Final = frozenset({type(None), bool, int, float, str})
+_TUPLE: Final = (b")", b"\x85", b"\x86", b"\x87", b"t")  # by length
+
+
 class _Then:
-    """What follows once the values above it on the work list are written."""
+    """Code that follows the values before it, and the object that it completes."""
 
     __slots__ = ("code", "made")
 
@@ -26,9 +31,12 @@ class _Then:
         self.code, self.made = code, made
 
 
+_MARK: Final = _Then(b"(")
+
+
 class Emitter:
-    """Writes one object. Afterwards `keys` has the new key of each storage by its old one, in order, and `foreign` the
-    globals that neither plain torch nor `allow` takes."""
+    """Writes one object. Afterwards `keys` has the new key of each storage by its old one, in order; `foreign` the globals
+    that neither plain torch nor `allow` takes; `replaced` how often a plainer type stands in for another."""
 
     def __init__(self, allow: Collection[str] = ()) -> None:
         self.keys: dict[str, str] = {}
@@ -37,25 +45,24 @@ class Emitter:
         self._allow = allow
         self._out = bytearray(b"\x80\x02")
         self._memo: dict[object, int] = {}  # by identity; text and globals, which are never changed, by value
-        self._kept: list[object] = []  # whose identities are in use
+        self._kept: list[object] = []  # made here, and its identity in use
         self._unfinished: set[int] = set()
-        self._todo: list[object] = []
+        self._todo: list[Iterator[object]] = []
 
     def emit(self, root: object) -> bytes:
         """Raises `Refused` for what protocol 2 under weights_only cannot say."""
-        self._todo.append(root)
+        self._todo.append(iter((root,)))
         while self._todo:
-            value = self._todo.pop()
-            if type(value) is _Then:
-                self._out += value.code
-                if value.made is not ABSENT:
-                    self._unfinished.discard(id(value.made))
-                    self._remember(id(value.made))
-            else:
+            depth = len(self._todo)
+            for value in self._todo[-1]:
                 write = _WRITERS.get(type(value))
                 if write is None:
                     raise Refused(f"a {type(value).__name__} is nothing that a checkpoint can hold")
                 write(self, value)
+                if len(self._todo) > depth:  # what it holds comes first
+                    break
+            else:
+                self._todo.pop()
         return bytes(self._out) + b"."
 
     # The memo
@@ -81,8 +88,14 @@ class Emitter:
         self._unfinished.add(id(value))
         return False
 
+    def _then(self, value: _Then) -> None:
+        self._out += value.code
+        if value.made is not ABSENT:
+            self._unfinished.discard(id(value.made))
+            self._remember(id(value.made))
+
     def _next(self, *values: object) -> None:
-        self._todo.extend(reversed(values))
+        self._todo.append(iter(values))
 
     def _replace(self, name: str) -> None:
         self.replaced[name] = self.replaced.get(name, 0) + 1
@@ -128,7 +141,10 @@ class Emitter:
             self._next(BYTEARRAY, value.decode("latin-1"), "latin-1", _Then(b"\x86R", value))
 
     def _complex(self, value: complex) -> None:
-        self._next(COMPLEX, value.real, value.imag, _Then(b"\x86R"))
+        self._global(COMPLEX)
+        self._float(value.real)
+        self._float(value.imag)
+        self._out += b"\x86R"
 
     def _global(self, value: Global) -> None:
         value = ALIASES.get(str(value), value)
@@ -139,53 +155,63 @@ class Emitter:
             self._remember(value)
 
     def _storage(self, value: Storage) -> None:
-        key = self.keys.setdefault(value.key, str(len(self.keys)))
+        key = self.keys.setdefault(value.key, str(len(self.keys))).encode()
         home = "torch.storage" if value.dtype == "untyped" else "torch"
-        kind = Global(home, STORAGE_CLASSES[value.dtype])
-        self._next(_Then(b"("), "storage", kind, key, value.location, value.size, _Then(b"tQ"))
+        self._out += b"("
+        self._text("storage")
+        self._global(Global(home, STORAGE_CLASSES[value.dtype]))
+        self._out += b"X" + len(key).to_bytes(4, "little") + key  # each once, not worth remembering
+        self._text(value.location)
+        self._int(value.size)
+        self._out += b"tQ"
 
     # Containers
 
     def _tuple(self, value: tuple[object, ...]) -> None:
         if not value:
             self._out += b")"
+        elif len(value) <= _SHORT and _SIMPLE.issuperset(map(type, value)):  # such as a shape
+            self._out += b"(" if len(value) > 3 else b""
+            for member in value:
+                _WRITERS[type(member)](self, member)
+            self._out += _TUPLE[min(len(value), 4)]
         elif not self._begun(value):
-            if len(value) <= 3:
-                self._next(*value, _Then(bytes([0x84 + len(value)]), value))
-            else:
-                self._next(_Then(b"("), *value, _Then(b"t", value))
+            self._todo.append(self._members(value, value))
+
+    def _members(self, value: tuple[object, ...], made: object) -> Iterator[object]:
+        if len(value) > 3:
+            yield _MARK
+        yield from value
+        yield _Then(_TUPLE[min(len(value), 4)], made)
 
     def _list(self, value: list[object]) -> None:
-        if not self._recalled(id(value)):
-            self._out += b"]"
-            self._remember(id(value))
-            self._next(*self._batches(value, b"e"))
+        self._container(b"]", value, _batches(value, b"e"))
 
     def _dict(self, value: dict[Any, Any]) -> None:
+        self._container(b"}", value, _batches(_flat(value), b"u"))
+
+    def _container(self, empty: bytes, value: object, batches: Iterator[object]) -> None:
         if not self._recalled(id(value)):
-            self._out += b"}"
+            self._out += empty
             self._remember(id(value))
-            self._next(*self._batches(_flat(value), b"u"))
+            self._todo.append(batches)
 
     def _ordered(self, value: Ordered) -> None:
         if not self._recalled(id(value)):
+            self._global(ORDERED_DICT)
+            self._out += b")R"
+            self._remember(id(value))
             state = () if value.attributes is None else (value.attributes, _Then(b"b"))
-            made = _Then(b")R", value)
-            self._next(ORDERED_DICT, made, *self._batches(_flat(value), b"u"), *state)
+            if value or state:
+                self._todo.append(chain(_batches(_flat(value), b"u"), state))
 
     def _set(self, value: set[object] | frozenset[object]) -> None:
         if type(value) is frozenset:
             self._replace("builtins.frozenset")
         if not self._begun(value):
-            members = sorted(value, key=_order)  # as the file is the same whatever order this process's hashes give
+            members = sorted(value, key=_order)  # the file is the same whatever order this process's hashes give
             self._kept.append(members)
             self._next(SET, members, _Then(b"\x85R", value))
-
-    def _batches(self, values: Iterable[object], close: bytes) -> Iterable[object]:
-        flat = list(values)
-        return chain.from_iterable(
-            (_Then(b"("), *flat[at : at + 2 * _BATCH], _Then(close)) for at in range(0, len(flat), 2 * _BATCH)
-        )
 
     # Records
 
@@ -193,32 +219,36 @@ class Emitter:
         plain = number(value)
         if plain is not None:
             self._replace("numpy scalar")
-            self._todo.append(plain)
+            _WRITERS[type(plain)](self, plain)
         elif value.function == DEFAULTDICT and value.state is ABSENT:
             self._replace(str(DEFAULTDICT))
-            self._as(value, value.items or {})
+            self._container(b"}", value, _batches(_flat(value.items or {}), b"u"))
         elif value.function == DEQUE and value.state is ABSENT:
             self._replace(str(DEQUE))
-            first = value.args[0] if isinstance(value.args, tuple) and value.args else []
-            self._as(value, [*(first if isinstance(first, list) else []), *(value.appended or [])])
+            first = value.args[0] if isinstance(value.args, tuple) and value.args else None
+            members = chain(first if isinstance(first, list) else (), value.appended or ())
+            self._container(b"]", value, _batches(members, b"e"))
         elif not self._begun(value):
-            opcode = {"reduce": b"R", "newobj": b"\x81", "newobj_ex": b"\x92"}[value.how]
-            kwargs = (value.kwargs,) if value.how == "newobj_ex" else ()
-            state = () if value.state is ABSENT else (value.state, _Then(b"b"))
-            appended = self._batches(value.appended or [], b"e")
-            items = self._batches(_flat(value.items or {}), b"u")
-            self._next(value.function, value.args, *kwargs, _Then(opcode, value), *appended, *items, *state)
+            self._todo.append(self._called(value))
 
-    def _as(self, value: Call, container: dict[Any, Any] | list[object]) -> None:
-        """The container in the place of the call, one object wherever the call was one."""
-        if not self._recalled(id(value)):
-            self._out += b"]" if isinstance(container, list) else b"}"
-            self._remember(id(value))
-            flat, close = (container, b"e") if isinstance(container, list) else (_flat(container), b"u")
-            self._next(*self._batches(flat, close))
+    def _called(self, value: Call) -> Iterator[object]:
+        yield value.function
+        if type(value.args) is tuple and 0 < len(value.args) <= _SHORT:  # nobody else's: not worth remembering
+            yield from self._members(value.args, ABSENT)
+        else:
+            yield value.args
+        if value.how == "newobj_ex":
+            yield value.kwargs
+        yield _Then({"reduce": b"R", "newobj": b"\x81", "newobj_ex": b"\x92"}[value.how], value)
+        yield from _batches(value.appended or (), b"e")
+        yield from _batches(_flat(value.items or {}), b"u")
+        if value.state is not ABSENT:
+            yield value.state
+            yield _Then(b"b")
 
 
 _WRITERS: Final[dict[type, Callable[[Emitter, Any], None]]] = {
+    _Then: Emitter._then,
     type(None): Emitter._none,
     bool: Emitter._bool,
     int: Emitter._int,
@@ -245,6 +275,14 @@ def global_code(name: Global) -> bytes:
     if "\n" in module + attribute or not module or mapped_name(module, attribute) != (module, attribute):
         raise Refused(f"{str(name)[:100]!r} cannot be written as a name in protocol 2")
     return b"c" + module.encode() + b"\n" + attribute.encode() + b"\n"
+
+
+def _batches(values: Iterable[object], close: bytes) -> Iterator[object]:
+    rest = iter(values)
+    while batch := list(islice(rest, _BATCH)):
+        yield _MARK
+        yield from batch
+        yield _Then(close)
 
 
 def _flat(items: dict[Any, Any]) -> Iterable[object]:

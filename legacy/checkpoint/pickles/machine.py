@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import re
+import struct
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from legacy.checkpoint.errors import Damaged, Refused
 from legacy.checkpoint.pickles.keys import Keys
 from legacy.checkpoint.pickles.plain import plain_result
 from legacy.checkpoint.records import ABSENT, Call, Global, How, Ordered
+
+_UNSIGNED4: Final[Callable[[bytes, int], tuple[int]]] = struct.Struct("<I").unpack_from
 
 
 class Truncated(Damaged):
@@ -50,6 +56,12 @@ class Machine:
     def little(self, count: int, signed: bool = False) -> int:
         return int.from_bytes(self.take(count), "little", signed=signed)
 
+    def unsigned4(self) -> int:
+        """As `little(4)`, in a third of the time: most of a large checkpoint's operations have such an argument."""
+        start = self.position
+        self.position = start + 4  # first: past the end, the error that follows is one of a truncated program
+        return _UNSIGNED4(self.code, start)[0]
+
     def line(self) -> bytes:
         end = self.code.find(b"\n", self.position)
         if end < 0:
@@ -70,8 +82,9 @@ class Machine:
         return above
 
     def put(self, index: int) -> None:
-        if index == len(self.memo):
-            self.memo.append(self.stack[-1])
+        memo = self.memo
+        if index == len(memo):
+            memo.append(self.stack[-1])
             if self.sparse:
                 self.sparse.pop(index, None)
         elif 0 <= index < len(self.memo):
@@ -150,3 +163,15 @@ class Machine:
 def mapped_name(module: str, name: str) -> tuple[str, str]:
     """What protocols 0 to 2 mean by a name of Python 2."""
     return NAME_MAPPING.get((module, name)) or (IMPORT_MAPPING.get(module, module), name)
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Without the garbage collector, which would look through all that is being built, again and again, and find nothing."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

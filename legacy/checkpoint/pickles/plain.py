@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import Any, Final
 
 from legacy.checkpoint.pickles.keys import Keys
 from legacy.checkpoint.records import ABSENT, Call, Global, Ordered
@@ -22,7 +22,7 @@ _HOMES: Final = frozenset({"collections", "builtins", "_codecs"})
 _LATIN: Final = ("latin1", "latin-1")
 
 
-def plain_result(function: Global, args: object, keys: Keys) -> object:
+def plain_result(function: Global, args: Any, keys: Keys) -> object:
     """What `function(*args)` is where it is a plain container or number, else `ABSENT`.
 
     Only the shapes that pickle itself writes are taken; anything else stays a call.

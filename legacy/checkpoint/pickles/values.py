@@ -11,6 +11,7 @@ from legacy.checkpoint.errors import Damaged
 from legacy.checkpoint.pickles.machine import Machine
 from legacy.checkpoint.pickles.opcodes import opcode
 
+
 def _constant(code: int, name: str, value: object) -> None:
     @opcode(code, name)
     def push(machine: Machine) -> None:
