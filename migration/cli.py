@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     for name, (summary, example) in COMMANDS.items():
         sub = commands.add_parser(name, help=summary, description=summary, epilog="example: " + example)
         sub.add_argument(
-            "--repo", type=Path, default=Path(), metavar="DIR", help="the repository (default: this folder)"
+            "--repo", type=_folder, default=Path(), metavar="DIR", help="the repository (default: this folder)"
         )
         sub.add_argument(
             "--plan",
@@ -63,6 +63,11 @@ def parser() -> argparse.ArgumentParser:
                 + ("" if name == "apply" else "; files edited since are kept aside in .migration/edited"),
             )
     return top
+
+
+def _folder(text: str) -> Path:
+    """A path, `~` understood: not every shell expands it in `make migrate REPO=~/x`."""
+    return Path(text).expanduser()
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -19,15 +19,17 @@ _REBUILD: Final = (
 _QUANTIZED: Final = (
     "per_tensor_affine per_tensor_symmetric per_channel_affine per_channel_symmetric per_channel_affine_float_qparams"
 )
-_TENSORS: Final = "Tensor Size device FloatTensor DoubleTensor HalfTensor BFloat16Tensor LongTensor IntTensor ShortTensor CharTensor ByteTensor BoolTensor"
+_ELEMENTS: Final = ("Double", "Float", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte")
 
 # What `torch.load(weights_only=True)` of plain torch takes, by name.
 LOADABLE: Final = frozenset(
-    [f"torch.{name}" for name in (*DTYPES, *_QUANTIZED.split(), *_TENSORS.split())]
+    [f"torch.{name}" for name in (*DTYPES, *_QUANTIZED.split(), "Tensor", "Size", "device", "BoolTensor")]
     + [f"torch.{name}" for name in STORAGE_DTYPES if "Untyped" not in name]
+    + [f"torch.{place}{name}Tensor" for place in ("", "cuda.", "sparse.", "cuda.sparse.") for name in _ELEMENTS]
+    + [f"torch.cuda.{name}Storage" for name in (*_ELEMENTS, "Bool", "ComplexDouble", "ComplexFloat")]
     + [f"torch._utils._rebuild_{name}" for name in _REBUILD.split()]
-    + ["torch.storage.UntypedStorage", "torch.storage.TypedStorage", "torch.serialization._get_layout"]
-    + ["torch._tensor._rebuild_from_type_v2", "torch.nn.parameter.Parameter"]
+    + ["torch.storage.UntypedStorage", "torch.storage.TypedStorage", "torch.cuda.BoolTensor"]
+    + ["torch.serialization._get_layout", "torch._tensor._rebuild_from_type_v2", "torch.nn.parameter.Parameter"]
     + ["collections.OrderedDict", "collections.Counter", "_codecs.encode"]
     + ["builtins.set", "builtins.bytearray", "builtins.complex"]
 )

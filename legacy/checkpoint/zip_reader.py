@@ -42,7 +42,8 @@ def read_directory(descriptor: int, size: int) -> dict[str, Extent]:
     """Each record's place by its name, in the order of the directory. Raises `Damaged` or `Refused`."""
     count, start, end = _find_directory(descriptor, size)
     entries = list(_entries(read_at(descriptor, start, end - start), count))
-    has_crcs = any(entry.crc for entry in entries)  # torch can be told to leave them out, all of them
+    # torch leaves out all CRCs under `set_crc32_options(False)`, and those of the storages under `skip_data`.
+    have_crcs = {b"/data/" in entry.name for entry in entries if entry.crc}
     records: dict[str, Extent] = {}
     begins = dict.fromkeys(entry.header for entry in entries)
     if len(begins) < len(entries):
@@ -51,7 +52,7 @@ def read_directory(descriptor: int, size: int) -> dict[str, Extent]:
         name = _safe_name(entry.name)
         if name in records:
             raise Refused(f"the archive has two records named {name!r}")
-        records[name] = _locate(descriptor, entry, name, start, has_crcs)
+        records[name] = _locate(descriptor, entry, name, start, ("/data/" in name) in have_crcs)
     _check_apart(sorted((entry.header, records[_text(entry.name)]) for entry in entries), start)
     return {name: extent for name, extent in records.items() if not name.endswith("/")}
 
@@ -183,7 +184,7 @@ def _safe_name(raw: bytes) -> str:
     return name
 
 
-def _locate(descriptor: int, entry: _Entry, name: str, end: int, has_crcs: bool) -> Extent:
+def _locate(descriptor: int, entry: _Entry, name: str, end: int, has_crc: bool) -> Extent:
     if entry.header + _LOCAL.size + len(entry.name) > end:
         raise Damaged(f"record {name!r} begins behind the archive's records")
     header = read_at(descriptor, entry.header, _LOCAL.size + len(entry.name))
@@ -201,10 +202,8 @@ def _locate(descriptor: int, entry: _Entry, name: str, end: int, has_crcs: bool)
         agrees = agrees and crc == entry.crc and stored in (entry.stored, wide) and size in (entry.size, wide)
     if not agrees:
         raise Refused(f"record {name!r} is called, packed or checked otherwise in its own header than in the directory")
-    crc_known = entry.crc if has_crcs else None
-    return Extent(
-        entry.header + _LOCAL.size + length + extra, entry.stored, entry.size, crc_known, entry.method == _DEFLATED
-    )
+    start = entry.header + _LOCAL.size + length + extra
+    return Extent(start, entry.stored, entry.size, entry.crc if has_crc else None, entry.method == _DEFLATED)
 
 
 def _check_apart(records: list[tuple[int, Extent]], end: int) -> None:

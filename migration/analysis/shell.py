@@ -265,6 +265,8 @@ class _Shell:
         """The place in a piece that is shell in itself; `role` is what a call in there amounts to."""
         piece = self.text[begin:end]
         plain = HASHES.sub(_spaces, piece) if role == "commented-call" else ESCAPED.sub(_unescaped, piece)
+        if plain == piece and role == "commented-call":  # behind a stray carriage return, say
+            plain = piece.replace("#", " ")
         if role == "shown-call":
             plain = re.sub(r"\\[nt]", "  ", plain)
         outer = token.outer if token.outer[0] == token.start - 1 else (token.start, token.end)

@@ -46,6 +46,10 @@ def document_arguments(step: DocumentArguments, tree: Overlay, context: Context)
                     Finding("change", step.file, call.lineno, f"{flag} gets its help text", old, new)
                 )
     if step.replace_comment is not None:
+        if not _writable(source, step.replace_comment.to):
+            raise BadInput(
+                f"{where}: field 'replace_comment': {step.file} is written in {source.encoding}, which lacks a character of {step.replace_comment.to!r}"
+            )
         edits += _comment_edits(source, step.replace_comment, step.file, outcome)
     if not edits:
         return Outcome("already done", "the options say what they do", findings=outcome.findings)
@@ -74,7 +78,7 @@ def _escaped(text: str) -> str:
 
 def _help_edit(source: Source, call: ast.Call, text: str) -> Edit | None:
     """The edit that sets `help=`, on a line of its own where the call's line would grow too long."""
-    literal = json.dumps(text, ensure_ascii=False)
+    literal = json.dumps(text, ensure_ascii=not _writable(source, text))
     for keyword in call.keywords:
         if keyword.arg == "help":
             same = isinstance(keyword.value, ast.Constant) and keyword.value.value == text
@@ -90,6 +94,15 @@ def _help_edit(source: Source, call: ast.Call, text: str) -> Edit | None:
     line = source.text[source.line_starts[source.line_of(first) - 1] : first]
     indent = re.sub(r"[^\t]", " ", line)
     return place, place, f",\n{indent}help={literal}"
+
+
+def _writable(source: Source, text: str) -> bool:
+    """Whether the file's encoding has every character of `text`."""
+    try:
+        source.encode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def behind(source: Source, position: int, closing: int) -> int:

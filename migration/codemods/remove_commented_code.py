@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ast
 import io
-import textwrap
 import tokenize
+from dataclasses import dataclass
 
 from migration.analysis.source import Source, splice
 from migration.codemods import Context, Finding, Outcome, codemod
@@ -30,6 +30,8 @@ PROSE = (
     ast.Subscript,
     ast.Starred,
 )
+# What has to stand above a branch for it to parse without the statement that it belongs to.
+BRANCHES = {"elif": "if 0: pass\n", "else": "if 0: pass\n", "except": "try: pass\n", "finally": "try: pass\n"}
 
 
 @codemod(RemoveCommentedCode)
@@ -44,6 +46,7 @@ def remove_commented_code(step: RemoveCommentedCode, tree: Overlay, context: Con
             f"{where}: field 'file': {step.file} does not parse, so its comments cannot be told from its strings"
         )
     comments = own_line_comments(source)
+    starts: dict[int, _Code] = {}
     outcome = Outcome()
     gone: set[int] = set()
     for block in step.blocks:
@@ -51,7 +54,7 @@ def remove_commented_code(step: RemoveCommentedCode, tree: Overlay, context: Con
             run
             for line in comments
             if block in comments[line][1] and line not in gone
-            if (run := _code_around(comments, line))
+            if (run := _code_around(source, comments, line, starts))
         }
         for first, last in sorted(runs):
             gone.update(range(first, last + 1))
@@ -78,47 +81,71 @@ def own_line_comments(source: Source) -> dict[int, tuple[int, str]]:
     return found
 
 
-def _code_around(comments: dict[int, tuple[int, str]], line: int) -> tuple[int, int] | None:
-    """The widest run of comment lines around `line` that is code, blank lines within one statement included."""
-    column = comments[line][0]
-    same = {n for n, (c, _) in comments.items() if c == column}
+@dataclass(frozen=True)
+class _Code:
+    """How many lines from a first one on are statements, and which of them belong to more than a phrase that happens to parse."""
+
+    count: int = 0
+    lines: frozenset[int] = frozenset()
+
+
+def _code_around(
+    source: Source, comments: dict[int, tuple[int, str]], line: int, starts: dict[int, _Code]
+) -> tuple[int, int] | None:
+    """The widest run of comment lines around `line` that is code, blank lines within one statement included.
+
+    `starts` remembers what was found from each first line on.
+    """
+    same = {n for n, (column, _) in comments.items() if column == comments[line][0]}
+    blank = {n for n in (m + step for m in same for step in (-1, 1)) if _blank_run(source, n, 1)}
     first = last = line
-    while first - 1 in same or (first - 2 in same and first - 1 not in comments):
+    while first - 1 in same or (first - 1 in blank and first - 2 in same):
         first -= 1 if first - 1 in same else 2
-    while last + 1 in same or (last + 2 in same and last + 1 not in comments):
+    while last + 1 in same or (last + 1 in blank and last + 2 in same):
         last += 1 if last + 1 in same else 2
-    spans = sorted(
-        ((b - a, -a, a, b) for a in range(first, line + 1) for b in range(line, last + 1) if a in same and b in same),
-        reverse=True,
-    )
-    return next(
-        (
-            (a, b)
-            for _, _, a, b in spans
-            if _is_code([comments[n][1] if n in comments else "" for n in range(a, b + 1)], line - a + 1)
-        ),
-        None,
-    )
+    bare = [_bare(comments[n][1]) if n in same else "" for n in range(first, last + 1)]
+    found = []
+    for start in (n for n in range(first, line + 1) if n in same):
+        if start not in starts:
+            starts[start] = _code(bare[start - first :])
+        if line - start in starts[start].lines:
+            found.append((starts[start].count, -start))
+    count, start = max(found, default=(0, 0))
+    return (-start, -start + count - 1) if count else None
 
 
-def _is_code(lines: list[str], match: int) -> bool:
-    """Whether comment lines are statements, the one on line `match` more than a phrase that happens to parse."""
-    bare = [text[2:] if text.startswith("# ") else text[1:] for text in lines]
-    text = textwrap.dedent("\n".join(bare))
-    last = next((b for b in reversed(text.splitlines()) if b.strip()), "")
-    if last.rstrip().endswith(":"):
-        text += "\n" + " " * (len(last) - len(last.lstrip()) + 4) + "pass"
-    try:
-        body = ast.parse(text).body
-    except (SyntaxError, ValueError):
-        return False
-    if not body or any(_is_phrase(node) for node in (body[0], body[-1])):
-        return False
-    blank = {i for i, b in enumerate(lines, 1) if not b}
-    inside = {i for node in body for i in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
-    return blank <= inside and any(
-        node.lineno <= match <= (node.end_lineno or node.lineno) and not _is_phrase(node) for node in body
-    )
+def _bare(comment: str) -> str:
+    return comment[2:] if comment.startswith("# ") else comment[1:]
+
+
+def _code(lines: list[str]) -> _Code:
+    """As many of the lines as are statements. A line at which the parser gives up spoils every longer run too."""
+    margin = len(lines[0]) - len(lines[0].lstrip())
+    above = BRANCHES.get(lines[0].lstrip().partition(":")[0].partition(" ")[0], "")
+    count = next((i for i, text in enumerate(lines) if text.strip() and text[:margin].strip()), len(lines))
+    while count:
+        text = above + "\n".join(text[margin:] for text in lines[:count])
+        last = next((t for t in reversed(text.splitlines()) if t.strip()), "")
+        if last.rstrip().endswith(":"):
+            text += "\n" + " " * (len(last) - len(last.lstrip()) + 4) + "pass"
+        try:
+            body = ast.parse(text).body
+        except SyntaxError as error:
+            count = min(count, (error.lineno or 1) - bool(above)) - 1
+            continue
+        except ValueError:
+            break
+        spans = [range(n.lineno - 1 - bool(above), (n.end_lineno or n.lineno) - bool(above)) for n in body]
+        inside = {i for span in spans for i in span}
+        outside = next((i for i in range(count) if not lines[i].strip() and i not in inside), None)
+        if not body or _is_phrase(body[0]):
+            break
+        if outside is not None or _is_phrase(body[-1]):
+            count = outside if outside is not None else spans[-1].start
+            continue
+        code = (span for node, span in zip(body, spans, strict=True) if not _is_phrase(node))
+        return _Code(count, frozenset(i for span in code for i in span))
+    return _Code()
 
 
 def _is_phrase(node: ast.stmt) -> bool:

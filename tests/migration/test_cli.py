@@ -207,3 +207,8 @@ def test_no_command_imports_torch(repo: Path) -> None:
         plan = "" if command in ("status", "rollback") else f", '--plan', {str(repo.parent / 'plan.toml')!r}"
         code = f"import sys; from migration.cli import main; main([{command!r}, '--repo', {str(repo)!r}{plan}]); sys.exit('torch' in sys.modules)"
         assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True).returncode == 0, command
+
+
+def test_a_tilde_is_the_home_folder(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(repo.parent))
+    assert json.loads(migration("status", "--repo", "~/repo", "--json").stdout)["repo"] == str(repo)

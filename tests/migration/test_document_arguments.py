@@ -89,3 +89,15 @@ def test_line_endings_are_kept() -> None:
 def test_bad_input_gets_a_sentence(text: str, sentence: str) -> None:
     with pytest.raises(BadInput, match=sentence):
         documented(text, {"--batch_sise": "?"})
+
+
+def test_a_help_text_that_the_file_cannot_spell_is_escaped() -> None:
+    before = b"# -*- coding: latin-1 -*-\np.add_argument('--x')  # \xe9\n"
+    tree = overlay({"m.py": before})
+    run(tree, plan_of({"kind": "document-arguments", "file": "m.py", "options": {"--x": "é ✓"}}))
+    assert tree.read("m.py") == before.replace(b"'--x'", b"'--x', help=\"\\u00e9 \\u2713\"")
+
+
+def test_a_comment_that_the_file_cannot_spell_is_bad_input() -> None:
+    with pytest.raises(BadInput, match=r"field 'replace_comment': .* lacks a character of '✓'"):
+        documented("# -*- coding: ascii -*-\n# a\n", {}, replace_comment={"from": "a", "to": "✓"})

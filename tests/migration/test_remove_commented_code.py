@@ -55,6 +55,7 @@ def test_code_goes(before: str, block: str, after: str) -> None:
         "x = 1  # m = torch.compile(m)\n",
         "x = '''\n# m = torch.compile(m)\n'''\n",
         "# other = code()\nx = 'torch.compile'\n",
+        "# :\n#: torch.compile is slow\n#\nx = 1\n",
     ],
 )
 def test_prose_strings_and_trailing_comments_stay(text: str) -> None:
@@ -87,3 +88,27 @@ def test_what_went_is_reported_line_by_line() -> None:
 def test_bad_input_gets_a_sentence(files: dict[str, str], sentence: str) -> None:
     with pytest.raises(BadInput, match=sentence):
         run(overlay(dict(files)), plan_of({"kind": "remove-commented-code", "file": "m.py", "blocks": ["x"]}))
+
+
+def test_code_between_two_comments_stays() -> None:
+    text = "# def f():\nx = 1\n#     return old()\n"
+    assert cleaned(text, "old") == "# def f():\nx = 1\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("if x:\n    y()\n# else:\n#     old()\nz = 1\n", "if x:\n    y()\nz = 1\n"),
+        ("# elif a:\n#     old()\n# note\nz = 1\n", "# note\nz = 1\n"),
+        ("# except E:\n#     old()\n# otherwise it goes on\nz = 1\n", "# otherwise it goes on\nz = 1\n"),
+        ("# finally:\n#     a = 1\n#\n#     old()\nz = 1\n", "z = 1\n"),
+    ],
+)
+def test_a_branch_goes_without_the_statement_that_it_belongs_to(before: str, after: str) -> None:
+    assert cleaned(before, "old") == after
+
+
+def test_long_comments_are_looked_through_once() -> None:
+    code = "".join(f"# def f{i}(x):\n#     return old(x)\n" for i in range(60))
+    prose = "".join(f"# line {i} says that old(x) is slow (and\n" for i in range(200))
+    assert cleaned(code + prose + code + "x = 1\n", "old") == prose + "x = 1\n"

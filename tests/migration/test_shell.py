@@ -335,6 +335,10 @@ def test_the_working_directory_is_followed(text: str, folder: str | None) -> Non
     assert mentions(text, "train.py")[-1].folder == folder
 
 
+def test_a_comment_behind_a_stray_carriage_return_is_read() -> None:
+    assert [m.role for m in mentions("\r# python train.py --x 1\n", "train.py")] == ["commented-call"]
+
+
 @given(
     st.text(alphabet="abc$\"'`\\ \n#(){}<>;&|é\r=-", max_size=60),
     st.text(alphabet="$\"'`\\ \n#(){}<>;&|=", max_size=20),
