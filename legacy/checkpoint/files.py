@@ -170,11 +170,12 @@ def destination(path: Path, source: Source) -> Iterator[Destination]:
             os.close(descriptor)
         os.utime(partial, ns=(source.mtime_ns, source.mtime_ns))
         os.replace(partial, path)
-    except OSError as error:
-        raise CheckpointError(f"{path} could not be written: {error.strerror}") from error
-    finally:
-        with contextlib.suppress(FileNotFoundError):
+    except BaseException as error:
+        with contextlib.suppress(OSError):
             os.unlink(partial)
+        if isinstance(error, OSError):
+            raise CheckpointError(f"{path} could not be written: {error.strerror}") from error
+        raise
     _sync_folder(path.parent)
 
 

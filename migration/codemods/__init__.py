@@ -13,6 +13,8 @@ import pkgutil
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from migration.analysis.source import Source, Unparsable
+from migration.errors import BadInput
 from migration.outcome import Context, Finding, Moved, Outcome
 from migration.plan import Step
 from migration.tree import Overlay
@@ -34,6 +36,19 @@ def codemod(
     return register
 
 
+def named_source(step: Step, field: str, tree: Overlay, context: Context) -> Source:
+    """The Python file that a field of a step names. Raises BadInput where it is not there or does not parse."""
+    where, path = f"{context.plan.file}: step {step.id!r}: field {field!r}", getattr(step, field)
+    if not tree.exists(path):
+        raise BadInput(f"{where}: {path}: {tree.absence(path)}")
+    source = tree.source(path)
+    try:
+        _ = source.tree
+    except Unparsable as error:
+        raise BadInput(f"{where}: {error}; a file that a step names has to parse") from error
+    return source
+
+
 def run_step(step: Step, tree: Overlay, context: Context) -> Outcome:
     """Run the codemod of the step's kind."""
     if not REGISTRY:
@@ -42,4 +57,4 @@ def run_step(step: Step, tree: Overlay, context: Context) -> Outcome:
     return REGISTRY[type(step)](step, tree, context)
 
 
-__all__ = ["REGISTRY", "Context", "Finding", "Moved", "Outcome", "codemod", "run_step"]
+__all__ = ["REGISTRY", "Context", "Finding", "Moved", "Outcome", "codemod", "named_source", "run_step"]

@@ -9,7 +9,7 @@ import re
 import tokenize
 
 from migration.analysis.source import Source, splice
-from migration.codemods import Context, Finding, Outcome, codemod
+from migration.codemods import Context, Finding, Outcome, codemod, named_source
 from migration.errors import BadInput, nearest
 from migration.plan import DocumentArguments, ReplaceComment
 from migration.tree import Overlay
@@ -22,11 +22,7 @@ Edit = tuple[int, int, str]
 def document_arguments(step: DocumentArguments, tree: Overlay, context: Context) -> Outcome:
     """Give the options of `step` their help. Raises BadInput for an option that no `add_argument` call names."""
     where = f"{context.plan.file}: step {step.id!r}"
-    if not tree.exists(step.file):
-        raise BadInput(f"{where}: field 'file': {step.file}: {tree.absence(step.file)}")
-    source = tree.source(step.file)
-    if not source.parses:
-        raise BadInput(f"{where}: field 'file': {step.file} does not parse")
+    source = named_source(step, "file", tree, context)
     calls = _calls(source)
     outcome, edits = Outcome(), []
     for flag, text in step.options.items():

@@ -10,9 +10,9 @@ import ast
 
 from migration.analysis import modules
 from migration.analysis.imports import rehome_text
-from migration.analysis.source import Source, Unparsable
+from migration.analysis.source import Source
 from migration.analysis.units import Unit, units_of
-from migration.codemods import Context, Finding, Outcome, codemod
+from migration.codemods import Context, Finding, Outcome, codemod, named_source
 from migration.errors import BadInput
 from migration.plan import EntryPoint, ExtractSymbols
 from migration.tree import Overlay
@@ -25,13 +25,8 @@ COMMENT = "# The repository root in place of this script's own folder, whose pac
 def entry_point(step: EntryPoint, tree: Overlay, context: Context) -> Outcome:
     """Let `file` run by path and hold it to `max_lines` and `symbols_left`. Raises BadInput."""
     where = f"{context.plan.file}: step {step.id!r}"
-    if not tree.exists(step.file):
-        raise BadInput(f"{where}: field 'file': {step.file}: {tree.absence(step.file)}")
-    source = tree.source(step.file)
-    try:
-        text = _with_root_first(tree, source, context.roots)
-    except Unparsable as error:
-        raise BadInput(f"{where}: {error}; a file that a step names has to parse") from error
+    source = named_source(step, "file", tree, context)
+    text = _with_root_first(tree, source, context.roots)
     after = Source(step.file, source.encode(text))
     outcome = Outcome()
     excess = _excess(step, after)

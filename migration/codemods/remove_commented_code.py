@@ -12,8 +12,7 @@ import tokenize
 from dataclasses import dataclass
 
 from migration.analysis.source import Source, splice
-from migration.codemods import Context, Finding, Outcome, codemod
-from migration.errors import BadInput
+from migration.codemods import Context, Finding, Outcome, codemod, named_source
 from migration.plan import RemoveCommentedCode
 from migration.tree import Overlay
 
@@ -37,14 +36,7 @@ BRANCHES = {"elif": "if 0: pass\n", "else": "if 0: pass\n", "except": "try: pass
 @codemod(RemoveCommentedCode)
 def remove_commented_code(step: RemoveCommentedCode, tree: Overlay, context: Context) -> Outcome:
     """Remove every block of commented-out code that contains one of `blocks`. Raises BadInput for a missing or unreadable file."""
-    where = f"{context.plan.file}: step {step.id!r}"
-    if not tree.exists(step.file):
-        raise BadInput(f"{where}: field 'file': {step.file}: {tree.absence(step.file)}")
-    source = tree.source(step.file)
-    if not source.parses:
-        raise BadInput(
-            f"{where}: field 'file': {step.file} does not parse, so its comments cannot be told from its strings"
-        )
+    source = named_source(step, "file", tree, context)
     comments = own_line_comments(source)
     starts: dict[int, _Code] = {}
     outcome = Outcome()

@@ -12,7 +12,7 @@ from migration.analysis import modules
 from migration.analysis.imports import relative_to
 from migration.analysis.source import Source, dotted, splice
 from migration.analysis.units import units_of
-from migration.codemods import Context, Finding, Outcome, codemod
+from migration.codemods import Context, Finding, Outcome, codemod, named_source
 from migration.codemods.document_arguments import behind
 from migration.errors import BadInput, nearest
 from migration.plan import ExtractSymbols, RouteCheckpointLoading
@@ -94,11 +94,7 @@ FALL_THROUGH = """\
 def route_checkpoint_loading(step: RouteCheckpointLoading, tree: Overlay, context: Context) -> Outcome:
     """Make `function` ask for the kind after it has loaded the file. Raises BadInput where there is no such function or load."""
     where = f"{context.plan.file}: step {step.id!r}"
-    if not tree.exists(step.file):
-        raise BadInput(f"{where}: field 'file': {step.file}: {tree.absence(step.file)}")
-    source = tree.source(step.file)
-    if not source.parses:
-        raise BadInput(f"{where}: field 'file': {step.file} does not parse")
+    source = named_source(step, "file", tree, context)
     functions = {n.name: n for n in source.tree.body if isinstance(n, ast.FunctionDef)}
     if step.function not in functions:
         raise BadInput(

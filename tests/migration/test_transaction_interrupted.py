@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from migration.errors import MigrationError
-from migration.transaction import Change, Disk, Store
+from migration.transaction import Disk, Store
 from tests.migration.support import write_tree
-from tests.migration.transactions import Hasty, forked, killed, planned, snapshot
+from tests.migration.transactions import Hasty, changes_in, forked, killed, planned, snapshot, tree_to_change  # noqa: F401
 
 Fault = Callable[[str], None]
 
@@ -75,33 +75,6 @@ def full_for_good(name: str) -> None:
     """The disk refuses whatever needs space from now on."""
     if name in ("write", "mkdir"):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    files = {
-        "modified.py": b"one\r\n",
-        "deleted.py": b"gone",
-        "run.sh": b"#!/bin/sh\n",
-        "only/one/here.py": b"last",
-        "pkg/kept.py": b"k",
-    }
-    write_tree(tmp_path / "tree", files)
-    (tmp_path / "tree/run.sh").chmod(0o755)
-    (tmp_path / "tree/only/one").chmod(0o710)
-    return tmp_path / "tree"
-
-
-def changes_in(root: Path) -> list[Change]:
-    edits = {
-        "modified.py": b"two\r\n",
-        "deleted.py": None,
-        "run.sh": b"#!/bin/bash\n",
-        "only/one/here.py": None,
-        "pkg/new/sub/n.py": b"n",
-        "top.py": b"t",
-    }
-    return planned(root, edits, {"top.py": 0o755, "pkg/kept.py": 0o600})
 
 
 def clean(root: Path) -> None:

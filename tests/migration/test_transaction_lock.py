@@ -9,36 +9,8 @@ from pathlib import Path
 import pytest
 
 from migration.errors import MigrationError
-from migration.transaction import Change, Store
-from tests.migration.support import write_tree
-from tests.migration.transactions import forked, killed, planned, snapshot
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    files = {
-        "modified.py": b"one\r\n",
-        "deleted.py": b"gone",
-        "run.sh": b"#!/bin/sh\n",
-        "only/one/here.py": b"last",
-        "pkg/kept.py": b"k",
-    }
-    write_tree(tmp_path / "tree", files)
-    (tmp_path / "tree/run.sh").chmod(0o755)
-    (tmp_path / "tree/only/one").chmod(0o710)
-    return tmp_path / "tree"
-
-
-def changes_in(root: Path) -> list[Change]:
-    edits = {
-        "modified.py": b"two\r\n",
-        "deleted.py": None,
-        "run.sh": b"#!/bin/bash\n",
-        "only/one/here.py": None,
-        "pkg/new/sub/n.py": b"n",
-        "top.py": b"t",
-    }
-    return planned(root, edits, {"top.py": 0o755, "pkg/kept.py": 0o600})
+from migration.transaction import Store
+from tests.migration.transactions import changes_in, forked, killed, planned, snapshot, tree_to_change  # noqa: F401
 
 
 def test_a_second_apply_refuses_and_names_the_first(root: Path) -> None:

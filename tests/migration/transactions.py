@@ -9,8 +9,11 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from migration.transaction import Change, Disk, Store, changes_of
 from migration.tree import Overlay, Tree
+from tests.migration.support import write_tree
 
 Snapshot = dict[str, tuple[bytes | None, int]]
 
@@ -68,3 +71,30 @@ def forked(work: Callable[[], object]) -> bool:
     _, status = os.waitpid(child, 0)
     assert not os.WIFEXITED(status) or os.WEXITSTATUS(status) == 0, "the child failed by itself"
     return os.WIFEXITED(status)
+
+
+@pytest.fixture(name="root")
+def tree_to_change(tmp_path: Path) -> Path:
+    files = {
+        "modified.py": b"one\r\n",
+        "deleted.py": b"gone",
+        "run.sh": b"#!/bin/sh\n",
+        "only/one/here.py": b"last",
+        "pkg/kept.py": b"k",
+    }
+    write_tree(tmp_path / "tree", files)
+    (tmp_path / "tree/run.sh").chmod(0o755)
+    (tmp_path / "tree/only/one").chmod(0o710)
+    return tmp_path / "tree"
+
+
+def changes_in(root: Path) -> list[Change]:
+    edits = {
+        "modified.py": b"two\r\n",
+        "deleted.py": None,
+        "run.sh": b"#!/bin/bash\n",
+        "only/one/here.py": None,
+        "pkg/new/sub/n.py": b"n",
+        "top.py": b"t",
+    }
+    return planned(root, edits, {"top.py": 0o755, "pkg/kept.py": 0o600})

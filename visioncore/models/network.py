@@ -57,15 +57,15 @@ class Network(nn.Module):
             raise ValueError(
                 f"the network has a modulator ({type(self.modulator).__name__}), and the batch has no behavior"
             )
-        if stimulus is not None:
+        if not self.needs_stimulus:
+            assert behavior is not None
+            x = behavior.new_ones(len(behavior), self.input_channels, 1, 1, 1)
+        elif stimulus is None:
+            raise ValueError("the network has stages that look at the stimulus, and the batch has none")
+        else:
             if not self.compat.lag_order and stimulus.dim() == 5:
                 stimulus = stimulus.flip(2)
             x = self.convnet(self.frontend(adapter(stimulus)))
-        elif self.needs_stimulus:
-            raise ValueError("the network has stages that look at the stimulus, and the batch has none")
-        else:
-            assert behavior is not None
-            x = behavior.new_ones(len(behavior), self.input_channels, 1, 1, 1)
         if self.modulator is not None and behavior is not None:
             x = self.modulator(x, behavior)
         out: Tensor = self.activation(readout(self.recurrent(x)))

@@ -35,10 +35,10 @@ def parse_model_config(raw: Mapping[str, Any], source: str = "the model config")
 def parse_stage(stage: str, block: Any, source: str) -> Stage:
     """One `{type, params}` block; `stage` is its key. Raises ConfigError."""
     block = {"type": DEFAULT_TYPE[stage]} if block is None else block
-    if not isinstance(block, Mapping) or not isinstance(kind := block.get("type"), str):
+    if not isinstance(block, Mapping) or "type" not in block:
         raise ConfigError(f"{source}: {stage} is a mapping with a type and params; {_shown(block)} found")
     _check_keys(block, ("type", "params"), stage, source)
-    known = TYPES[stage]
+    kind, known = str(block["type"] or "none"), TYPES[stage]
     if kind.lower() not in known:
         gone = (
             "a type of the old package that is not carried over"
@@ -48,7 +48,9 @@ def parse_stage(stage: str, block: Any, source: str) -> Stage:
         raise ConfigError(
             f"{source}: {stage}.type {kind!r} is {gone}; {one_of(known)} is expected{nearest(kind, known)}"
         )
-    return Stage(kind.lower(), read(known[kind.lower()], block.get("params") or {}, f"{stage}.params", source))
+    # whoever switches a stage off may leave its params standing
+    params = {} if kind.lower() == "none" else block.get("params") or {}
+    return Stage(kind.lower(), read(known[kind.lower()], params, f"{stage}.params", source))
 
 
 def read(cls: type[T], raw: Any, where: str, source: str) -> T:

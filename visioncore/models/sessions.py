@@ -30,7 +30,7 @@ def read_sessions(
     if config.model_type == "v1" and dataset_configs is None:
         return [Session(source, config.readout.params.n_units, config.adapter, config.readout)]
     if not dataset_configs:
-        raise ConfigError(f"{source}: model_type 'v1multi' needs at least one dataset config, none given")
+        raise ConfigError(f"{source}: model_type {config.model_type!r} needs at least one dataset config, none given")
     if config.model_type == "v1" and len(dataset_configs) > 1:
         raise ConfigError(
             f"{source}: model_type 'v1' is for one session, {len(dataset_configs)} given; 'v1multi' takes them"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +33,18 @@ def loaded(path: Path) -> dict[str, torch.Tensor]:
 
 
 def equal(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
-    bits = (t.contiguous().reshape(-1).view(torch.uint8) if t.dim() else t.reshape(1).view(torch.uint8) for t in (ours, theirs))
+    bits = (
+        t.contiguous().reshape(-1).view(torch.uint8) if t.dim() else t.reshape(1).view(torch.uint8)
+        for t in (ours, theirs)
+    )
     return ours.dtype == theirs.dtype and ours.shape == theirs.shape and torch.equal(*bits)
 
 
 @pytest.mark.parametrize("how", [{}, {"_use_new_zipfile_serialization": False}], ids=["zip", "old"])
 def test_every_dtype_there_and_back(tmp_path: Path, how: dict[str, bool]) -> None:
     state = {
-        name: torch.frombuffer(bytearray(b"\1\0" * 48), dtype=getattr(torch, name)).reshape(3, -1) for name in DTYPES.values()
+        name: torch.frombuffer(bytearray(b"\1\0" * 48), dtype=getattr(torch, name)).reshape(3, -1)
+        for name in DTYPES.values()
     }
     state["scalar"], state["empty"] = torch.tensor(2.0), torch.empty(0, 3)
     checkpoint = saved(tmp_path / "a", {"state_dict": state, "epoch": 3}, **how)
@@ -65,7 +71,14 @@ def test_the_library_agrees(tmp_path: Path) -> None:
 
 def test_views_are_written_out_and_ties_once(tmp_path: Path) -> None:
     base = torch.arange(12.0).reshape(3, 4)
-    state = {"a": base, "tied": base, "turned": base.t(), "row": base[1], "wide": base[:1].expand(2, 4), "own": torch.ones(1)}
+    state = {
+        "a": base,
+        "tied": base,
+        "turned": base.t(),
+        "row": base[1],
+        "wide": base[:1].expand(2, 4),
+        "own": torch.ones(1),
+    }
     checkpoint = saved(tmp_path / "a", {"state_dict": state})
     written = write_safetensors(checkpoint, checkpoint.root, tmp_path / "b.safetensors", {})
     made = loaded(tmp_path / "b.safetensors")
@@ -106,9 +119,6 @@ def test_big_endian_files_become_little_endian(tmp_path: Path) -> None:
         tensor.untyped_storage().byteswap(tensor.dtype)
     torch.save(swapped, tmp_path / "a")
     data = (tmp_path / "a").read_bytes()
-    import io
-    import zipfile
-
     buffer = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(buffer, "w") as new:
         for name in old.namelist():

@@ -200,7 +200,9 @@ def test_sparse_nested_meta_and_subclassed_tensors(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 def test_quantised_tensors(tmp_path: Path) -> None:
     value = torch.quantize_per_tensor(torch.arange(6.0), 0.5, 1, torch.quint8)
-    channels = torch.quantize_per_channel(torch.ones(2, 3), torch.tensor([0.1, 0.2]), torch.tensor([0, 1]), 0, torch.qint8)
+    channels = torch.quantize_per_channel(
+        torch.ones(2, 3), torch.tensor([0.1, 0.2]), torch.tensor([0, 1]), 0, torch.qint8
+    )
     made = rewritten(tmp_path / "a", {"a": value, "b": channels})
     assert torch.equal(made["a"].int_repr(), value.int_repr())
     assert torch.equal(made["b"].dequantize(), channels.dequantize())
@@ -265,7 +267,9 @@ def test_a_tensor_outside_of_its_storage_is_damaged(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("how", FORMATS, ids=["zip", "old"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.bool, torch.complex128, torch.int64], ids=str)
-def test_equal_elements_have_equal_digests_however_they_lie(tmp_path: Path, dtype: torch.dtype, how: dict[str, bool]) -> None:
+def test_equal_elements_have_equal_digests_however_they_lie(
+    tmp_path: Path, dtype: torch.dtype, how: dict[str, bool]
+) -> None:
     base = sample(dtype, 4, 3, 5, 2)
     views = [
         base,
@@ -304,8 +308,20 @@ def test_old_names_are_shimmed(tmp_path: Path) -> None:
         Global("argparse", "Namespace"),
         Global("pytorch_lightning.utilities.parsing", "AttributeDict"),
     ]
-    others = [Global("models.build", "os.system"), Global("__main__", "main"), Global("builtins", "eval"), Global("os", "system")]
-    code = b"(" + b"".join(b"\x8c%c%s\x8c%c%s\x93" % (len(n.module), n.module.encode(), len(n.name), n.name.encode()) for n in names + others) + b"t."
+    others = [
+        Global("models.build", "os.system"),
+        Global("__main__", "main"),
+        Global("builtins", "eval"),
+        Global("os", "system"),
+    ]
+    code = (
+        b"("
+        + b"".join(
+            b"\x8c%c%s\x8c%c%s\x93" % (len(n.module), n.module.encode(), len(n.name), n.name.encode())
+            for n in names + others
+        )
+        + b"t."
+    )
     (tmp_path / "a").write_bytes(b"\x80\x04" + code)
     found = read(tmp_path / "a").globals
     assert set(found.shimmed) == set(map(str, names))

@@ -80,7 +80,7 @@ def test_a_tuple_within_itself_stays() -> None:
 
 
 def test_every_opcode_of_pickletools_is_known_by_its_name() -> None:
-    assert {code: name for code, name in sorted(NAMES.items())} == {
+    assert dict(sorted(NAMES.items())) == {
         ord(op.code): op.name for op in sorted(pickletools.opcodes, key=lambda op: op.code)
     }
 
@@ -284,7 +284,9 @@ def test_nonsense_is_damaged(code: bytes) -> None:
         unpickled(code)
 
 
-@pytest.mark.parametrize("opcode", [b"X", b"B", b"T", b"\x8b", b"r", b"j", b"J", b"M", b"\x8d", b"\x8e", b"\x96", b"\x95", b"G"])
+@pytest.mark.parametrize(
+    "opcode", [b"X", b"B", b"T", b"\x8b", b"r", b"j", b"J", b"M", b"\x8d", b"\x8e", b"\x96", b"\x95", b"G"]
+)
 def test_an_argument_longer_than_the_file_is_damaged(opcode: bytes) -> None:
     with pytest.raises(Damaged, match=r"left|ends"):
         unpickled(opcode + b"\xff\xff\xff\x7f"[: 1 if opcode == b"M" else 3])

@@ -75,7 +75,11 @@ def test_as_zipfile_writes_it(tmp_path: Path, method: int) -> None:
 
 def test_without_the_records_of_newer_torch(tmp_path: Path) -> None:
     parts = records(torch_bytes(VALUE))
-    old = {name: data for name, data in parts.items() if not name.rpartition("/")[2].startswith((".", "byteorder", "serial"))}
+    old = {
+        name: data
+        for name, data in parts.items()
+        if not name.rpartition("/")[2].startswith((".", "byteorder", "serial"))
+    }
     assert len(old) < len(parts)
     check(tmp_path, packed(list(old.items())))
 
@@ -182,7 +186,7 @@ def bomb() -> bytes:
 
 
 TRICKS: dict[str, Callable[[], bytes]] = {
-    "two records of one name": lambda: packed([*records(torch_bytes(VALUE)).items(), ("archive/data/0", b"x")]),
+    "two records of one name": lambda: repacked(**{"data/7": b"x"}).replace(b"archive/data/7", b"archive/data/0"),
     "two pickles": lambda: packed([*records(torch_bytes(VALUE)).items(), ("other/data.pkl", b"N.")]),
     "up and out": lambda: repacked(**{"../../etc/passwd": b"x"}),
     "absolute": lambda: packed([*records(torch_bytes(VALUE)).items(), ("/etc/passwd", b"x")]),
@@ -194,14 +198,19 @@ TRICKS: dict[str, Callable[[], bytes]] = {
     "strongly encrypted": lambda: flagged(0x40),
     "hidden headers": lambda: flagged(0x2000),
     "another name in the local header": lambda: renamed(),
-    "another method in the local header": lambda: (lambda d: patched(d, entry_at(d, "archive/data/0")[1] + 8, b"\x08\x00"))(repacked()),
-    "another size in the local header": lambda: (lambda d: patched(d, entry_at(d, "archive/data/0")[1] + 18, b"\x07\x00"))(repacked()),
-    "another crc in the local header": lambda: (lambda d: patched(d, entry_at(d, "archive/data/0")[1] + 14, b"\x07\x07"))(repacked()),
+    "another method in the local header": lambda: (
+        lambda d: patched(d, entry_at(d, "archive/data/0")[1] + 8, b"\x08\x00")
+    )(repacked()),
+    "another size in the local header": lambda: (
+        lambda d: patched(d, entry_at(d, "archive/data/0")[1] + 18, b"\x07\x00")
+    )(repacked()),
+    "another crc in the local header": lambda: (
+        lambda d: patched(d, entry_at(d, "archive/data/0")[1] + 14, b"\x07\x07")
+    )(repacked()),
     "bzip2": lambda: repacked(zipfile.ZIP_BZIP2),
-    "a comment": lambda: (lambda d: d[:-2] + b"\x03\x00abc")(repacked()),
     "a bomb": bomb,
     "torchscript": lambda: repacked(**{"constants.pkl": b"N."}),
-    "a huge directory": lambda: (lambda d: patched(d, len(d) - 14, b"\xff\xff"))(repacked()),
+    "a huge directory": lambda: (lambda d: patched(d, len(d) - 14, b"\xff\x7f" * 2))(repacked()),
 }
 
 
@@ -224,16 +233,19 @@ def test_tricks_are_turned_down(tmp_path: Path, name: str) -> None:
     with pytest.raises(CheckpointError) as error:
         read(tmp_path / "a")
     assert str(error.value).startswith(str(tmp_path / "a"))
-    assert isinstance(error.value, Damaged if name == "a huge directory" else Refused)
+    assert type(error.value) is Refused
 
 
 DAMAGES: dict[str, Callable[[], bytes]] = {
     "a flipped bit in the pickle": lambda: (lambda d: patched(d, d.index(b"lr"), b"lx"))(torch_bytes(VALUE)),
+    "a comment": lambda: (lambda d: d[:-2] + b"\x03\x00abc")(repacked()),
     "bytes after the end": lambda: torch_bytes(VALUE) + b"\0",
     "bytes before the start": lambda: b"PK\3\4" + torch_bytes(VALUE),
     "no pickle": lambda: packed([("archive/version", b"3\n")]),
     "bytes after the pickle": lambda: repacked(**{"data.pkl": records(torch_bytes(VALUE))["archive/data.pkl"] + b"N."}),
-    "a storage left out": lambda: packed([(n, d) for n, d in records(torch_bytes(VALUE)).items() if n != "archive/data/1"]),
+    "a storage left out": lambda: packed(
+        [(n, d) for n, d in records(torch_bytes(VALUE)).items() if n != "archive/data/1"]
+    ),
     "a storage cut short": lambda: repacked(**{"data/1": b"abc"}),
     "an unknown byte order": lambda: repacked(byteorder=b"middle"),
     "an empty pickle": lambda: repacked(**{"data.pkl": b""}),
@@ -272,7 +284,7 @@ def test_an_unchecked_copy_keeps_the_crc_and_so_the_evidence(tmp_path: Path) -> 
 
 def test_a_deflated_record_is_read_from_any_byte(tmp_path: Path) -> None:
     value = {"w": torch.arange(1_000_000, dtype=torch.int32)}
-    plain = bytes(value["w"].untyped_storage())
+    plain = value["w"].numpy().tobytes()
     (tmp_path / "a").write_bytes(packed(list(records(torch_bytes(value)).items()), zipfile.ZIP_DEFLATED))
     checkpoint = read(tmp_path / "a")
     with checkpoint.source.open() as descriptor:

@@ -28,7 +28,9 @@ class AdapterParams:
     transform: Literal["scale", "affine"] = "scale"
 
     def __post_init__(self) -> None:
-        positive(self, "grid_size", "init_sigma")
+        positive(self, "init_sigma")
+        if self.grid_size < 2:
+            raise ValueError(f"grid_size is at least 2, so that a grid has edges; {self.grid_size} found")
 
 
 @dataclass(frozen=True, kw_only=True)
