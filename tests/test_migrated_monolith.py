@@ -77,14 +77,16 @@ def test_the_entry_script_is_the_command_line_and_nothing_else(migrated):
 def test_the_new_homes_and_the_packages_they_are_in(migrated, tmp_path):
     lines = [f"from {module} import {name}" for name, module in HOMES.items()]
     lines += ["from training.lightning import MultiDatasetDM, MultiDatasetModel"]
-    python(["-c", "\n".join(lines)], tmp_path, [migrated, FAKES])
+    done = python(["-c", "\n".join([*lines, "print(MultiDatasetModel.__module__)"])], tmp_path, [migrated, FAKES])
+    assert done.stdout.split()[-1] == "training.lightning.multidataset_model"
 
 
 def test_the_old_path_gives_the_same_objects(migrated, tmp_path):
     lines = [
-        f"from {module} import {name} as new; assert getattr(old, {name!r}) is new" for name, module in HOMES.items()
+        f"from {module} import {name} as new; print(getattr(old, {name!r}) is new)" for name, module in HOMES.items()
     ]
-    python(["-c", "\n".join(["import training.train_ddp_multidataset as old", *lines])], tmp_path, [migrated, FAKES])
+    program = "\n".join(["import training.train_ddp_multidataset as old", *lines])
+    assert python(["-c", program], tmp_path, [migrated, FAKES]).stdout.split() == ["True"] * len(HOMES)
 
 
 @pytest.mark.parametrize(
