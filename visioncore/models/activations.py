@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visioncore.models.errors import nearest
+from visioncore.errors import nearest
 
 if TYPE_CHECKING:
     from visioncore.models.schema.blocks import ActParams

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from visioncore.errors import ConfigError
 from visioncore.models.activations import make_activation
 from visioncore.models.adapters import make_adapter
 from visioncore.models.convnets import make_convnet
-from visioncore.models.errors import ConfigError
 from visioncore.models.frontends import make_frontend
 from visioncore.models.modulators import make_modulator
 from visioncore.models.network import MultiDatasetV1Model, V1Model

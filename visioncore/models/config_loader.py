@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from visioncore.models.errors import ConfigError
+from visioncore.errors import ConfigError
 from visioncore.models.reading import parse_model_config
 
 

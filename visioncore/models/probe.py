@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from visioncore.models.errors import ConfigError
+from visioncore.errors import ConfigError
 from visioncore.models.network import MultiDatasetV1Model, Network
 from visioncore.models.schema.model import ModelConfig
 from visioncore.models.sessions import Session

@@ -1,29 +1,20 @@
-"""From a mapping, as YAML gives it, to the dataclasses of `schema.py`; what does not fit is told with its key.
-
-Keys are matched here, so that a misspelt one is answered with the nearest. The values of the keys are pydantic's to judge; it is
-imported when the first one comes, and on a machine without it configs are read with a warning and without that judgement.
-"""
+"""A model config and its stages, from the mappings that YAML gives."""
 
 from __future__ import annotations
 
-import functools
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, Field, fields, is_dataclass
-from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from collections.abc import Mapping
+from typing import Any
 
-from visioncore.models.errors import ConfigError, nearest, one_of
+from visioncore.errors import ConfigError, nearest, one_of
 from visioncore.models.schema.model import Compat, ModelConfig
 from visioncore.models.schema.types import DEFAULT_TYPE, NOT_CARRIED_OVER, TYPES, Stage
-
-T = TypeVar("T")
+from visioncore.reading import check_keys, read, shown
 
 
 def parse_model_config(raw: Mapping[str, Any], source: str = "the model config") -> ModelConfig:
     """Check a whole model config. `source` (its file) opens every sentence. Raises ConfigError."""
     if not isinstance(raw, Mapping):
-        raise ConfigError(f"{source}: a mapping of stages is expected, {_shown(raw)} found")
+        raise ConfigError(f"{source}: a mapping of stages is expected, {shown(raw)} found")
     values: dict[str, Any] = {key: value for key, value in raw.items() if not str(key).startswith("_")}
     if values.get("compat") == "all":
         values["compat"] = vars(Compat.all())
@@ -36,8 +27,8 @@ def parse_stage(stage: str, block: Any, source: str) -> Stage:
     """One `{type, params}` block; `stage` is its key. Raises ConfigError."""
     block = {"type": DEFAULT_TYPE[stage]} if block is None else block
     if not isinstance(block, Mapping) or "type" not in block:
-        raise ConfigError(f"{source}: {stage} is a mapping with a type and params; {_shown(block)} found")
-    _check_keys(block, ("type", "params"), stage, source)
+        raise ConfigError(f"{source}: {stage} is a mapping with a type and params; {shown(block)} found")
+    check_keys(block, ("type", "params"), stage, source)
     kind, known = str(block["type"] or "none"), TYPES[stage]
     if kind.lower() not in known:
         gone = (
@@ -51,120 +42,3 @@ def parse_stage(stage: str, block: Any, source: str) -> Stage:
     # whoever switches a stage off may leave its params standing
     params = {} if kind.lower() == "none" else block.get("params") or {}
     return Stage(kind.lower(), read(known[kind.lower()], params, f"{stage}.params", source))
-
-
-def read(cls: type[T], raw: Any, where: str, source: str) -> T:
-    """Fill the dataclass `cls`. `where` is the key that holds it ("" for the file itself). Raises ConfigError."""
-    at = f"{where}." if where else ""
-    if isinstance(raw, cls):
-        return raw
-    if not isinstance(raw, Mapping):
-        raise ConfigError(f"{source}: {where} is a mapping, {_shown(raw)} found")
-    known = {_key(item): item for item in fields(cls)}  # type: ignore[arg-type]
-    _check_keys(raw, known, where, source)
-    hints = get_type_hints(cls)
-    filled = {}
-    for key, item in known.items():
-        if key in raw:
-            filled[item.name] = _value(hints[item.name], raw[key], f"{at}{key}", source)
-        elif item.default is MISSING and item.default_factory is MISSING:
-            raise ConfigError(f"{source}: {at}{key} is missing; {_expected(hints[item.name])} is expected")
-    try:
-        return cls(**filled)
-    except ConfigError:
-        raise
-    except ValueError as error:
-        raise ConfigError(f"{source}: {f'{where}: ' if where else ''}{error}") from error
-
-
-def _key(item: Field[Any]) -> str:
-    return str(item.metadata.get("key", item.name))
-
-
-def _check_keys(raw: Mapping[Any, Any], known: Mapping[str, Any] | Sequence[str], where: str, source: str) -> None:
-    for key in raw:
-        if key not in known:
-            place = f" in {where}" if where else ""
-            expected = f"; known are {', '.join(known)}" if known else "; none is expected"
-            raise ConfigError(f"{source}: unknown key {key!r}{place}{nearest(str(key), known) or expected}")
-
-
-def _value(hint: Any, value: Any, where: str, source: str) -> Any:
-    """A field's value: another dataclass, a list of them, or something for pydantic."""
-    if get_origin(hint) in (Union, UnionType) and NoneType in get_args(hint):
-        inner = [arg for arg in get_args(hint) if arg is not NoneType]
-        if value is None or (value == "none" and is_dataclass(inner[0])):
-            return None
-        if len(inner) == 1:
-            hint = inner[0]
-    if is_dataclass(hint):
-        # an empty block (`norm_params:` with nothing behind it) is a block of defaults
-        return read(hint, {} if value is None else value, where, source)  # type: ignore[arg-type]
-    if get_origin(hint) is tuple and is_dataclass(item := get_args(hint)[0]):
-        if not isinstance(value, list | tuple):
-            raise ConfigError(f"{source}: {where} is a list, {_shown(value)} found")
-        return tuple(read(item, entry, f"{where}.{i}", source) for i, entry in enumerate(value))  # type: ignore[arg-type]
-    return _checked(hint, value, where, source)
-
-
-def _checked(hint: Any, value: Any, where: str, source: str) -> Any:
-    """A plain value, as `hint` has it."""
-    if hint is Any or isinstance(value, Stage):
-        return value
-    literals = [arg for part in (hint, *get_args(hint)) if get_origin(part) is Literal for arg in get_args(part)]
-    if literals and isinstance(value, str) and value.lower() in literals:
-        return value.lower()
-    judge = _judge(hint)
-    try:
-        return judge(value)
-    except ValueError as error:
-        near = nearest(value, map(str, literals)) if literals and isinstance(value, str) else ""
-        raise ConfigError(f"{source}: {where} is {_expected(hint)}, {_shown(value)} found{near}") from error
-
-
-@functools.cache
-def _judge(hint: Any) -> Callable[[Any], Any]:
-    """pydantic's verdict on a value of type `hint`; without pydantic, every value is taken."""
-    try:
-        from pydantic import TypeAdapter
-    except ImportError:
-        _warn_once()
-        return lambda value: tuple(value) if isinstance(value, list) else value
-    adapter: TypeAdapter[Any] = TypeAdapter(hint)
-
-    def judge(value: Any) -> Any:
-        # pydantic takes true for 1; in a config that is a slip
-        if isinstance(value, bool) and bool not in (hint, *get_args(hint)):
-            raise ValueError("a truth value")
-        return adapter.validate_python(value)
-
-    return judge
-
-
-@functools.cache
-def _warn_once() -> None:
-    warnings.warn(
-        "pydantic is not installed: the keys of configs are checked, their values are not (pip install pydantic)",
-        stacklevel=2,
-    )
-
-
-_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", NoneType: "none"}
-
-
-def _expected(hint: Any) -> str:
-    """The type in words."""
-    if get_origin(hint) is Literal:
-        return one_of(map(str, get_args(hint)))
-    if get_origin(hint) in (Union, UnionType):
-        return " or ".join(_expected(arg) for arg in get_args(hint))
-    if get_origin(hint) is tuple:
-        item, *rest = get_args(hint)
-        count = "" if rest == [...] else f"{len(rest) + 1} × "
-        return f"a list of {count}{_expected(item).removeprefix('a ')}"
-    return _NAMES.get(hint, "a block of keys" if is_dataclass(hint) else str(hint))
-
-
-def _shown(value: Any) -> str:
-    text = "nothing" if value is None else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from visioncore.models.errors import ConfigError
+from visioncore.errors import ConfigError
 from visioncore.models.reading import parse_stage
 from visioncore.models.schema.model import ModelConfig
 from visioncore.models.schema.types import Stage

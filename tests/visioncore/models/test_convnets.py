@@ -11,9 +11,10 @@ from tests.visioncore.models.configs import block
 from visioncore.models.conv_block import ConvBlock, crop_like
 from visioncore.models.convnets import make_convnet
 from visioncore.models.pooling import make_pool
-from visioncore.models.reading import parse_stage, read
+from visioncore.models.reading import parse_stage
 from visioncore.models.schema.blocks import BlockConfig, PoolParams
 from visioncore.models.schema.model import Compat
+from visioncore.reading import read
 
 
 def conv_block(in_channels, width, dim=3, **config):

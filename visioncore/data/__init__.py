@@ -1,0 +1,1 @@
+"""Sessions: on disk, in memory, and as batches."""
