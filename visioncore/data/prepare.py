@@ -128,6 +128,10 @@ def _split(parts: Sequence[Recording], config: DatasetConfig, compat: Compat) ->
 def _joined(name: str, parts: list[Recording], config: DatasetConfig, normalise_later: bool, source: str) -> Frames:
     """The parts' covariates one behind the other; `parts` is emptied on the way, so that the stimulus is not there twice."""
     starts = torch.tensor([0, *(part.frames for part in parts[:-1])]).cumsum(0)
+    for part in parts:
+        # not every type is shown again and again; -1 is no place in a repeated sequence
+        if "psth_inds" not in part and any("psth_inds" in other for other in parts):
+            part.covariates["psth_inds"] = torch.full((part.frames,), -1)
     common = [key for key in parts[0].covariates if all(key in part for part in parts)]
     joined: dict[str, Tensor] = {}
     for key in common:

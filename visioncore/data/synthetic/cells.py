@@ -38,7 +38,8 @@ class Cells:
             filtered[lag:] += drive[: len(drive) - lag] * self.kernels[:, lag, None]
         energy = (filtered**2).sum(-1)
         simple = np.maximum(filtered[..., 0], 0.0) ** 2
-        return self.baseline + self.gain * np.where(self.complex, energy, simple)
+        rates: Array = self.baseline + self.gain * np.where(self.complex, energy, simple)
+        return rates
 
 
 def draw_cells(n: int, size: int, lags: int, rng: np.random.Generator) -> Cells:
@@ -51,7 +52,9 @@ def draw_cells(n: int, size: int, lags: int, rng: np.random.Generator) -> Cells:
     sigma = rng.uniform(0.10, 0.16, n) * size
     y, x = np.mgrid[:size, :size] - (size - 1) / 2
     dx, dy = x - centres[:, 0, None, None], y - centres[:, 1, None, None]
-    carrier = 2 * np.pi * frequency[:, None, None] * (np.cos(angle)[:, None, None] * dx + np.sin(angle)[:, None, None] * dy)
+    carrier = (
+        2 * np.pi * frequency[:, None, None] * (np.cos(angle)[:, None, None] * dx + np.sin(angle)[:, None, None] * dy)
+    )
     envelope = np.exp(-(dx**2 + dy**2) / (2 * sigma[:, None, None] ** 2))
     filters = np.stack([envelope * np.cos(carrier + shift + phase[:, None, None]) for shift in (0, np.pi / 2)], 1)
     filters -= filters.mean((2, 3), keepdims=True)
@@ -70,6 +73,8 @@ def _kernel(lags: int, peak: float) -> Array:
     """A lobe at `peak` and a weaker, opposite one after it; unit norm."""
     t = np.arange(lags)
     width = 0.12 * lags
-    kernel = np.exp(-((t - peak) ** 2) / (2 * width**2)) - 0.5 * np.exp(-((t - peak - 2.2 * width) ** 2) / (2 * width**2))
+    kernel = np.exp(-((t - peak) ** 2) / (2 * width**2)) - 0.5 * np.exp(
+        -((t - peak - 2.2 * width) ** 2) / (2 * width**2)
+    )
     unit: Array = kernel / np.sqrt((kernel**2).sum())
     return unit

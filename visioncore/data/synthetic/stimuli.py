@@ -26,7 +26,8 @@ def natural_image(size: int, rng: np.random.Generator) -> Array:
     frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.fftfreq(size)[None])
     frequency[0, 0] = np.inf
     image = np.fft.ifft2(np.fft.fft2(rng.normal(size=(size, size))) / frequency).real
-    return (image - image.mean()) / image.std()
+    standard: Array = (image - image.mean()) / image.std()
+    return standard
 
 
 def backimage(gaze: Array, size: int, rng: np.random.Generator) -> Frames:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -41,9 +42,9 @@ class Steps(Shared):
                 self.log_on_rank_zero(f"reg_loss/{regularizer.name}", penalty, weight, on_step=False)
         return loss
 
+    @abstractmethod
     def score(self, index: int, robs: Tensor, rhat: Tensor, dfs: Tensor | None, loss: Tensor, finite: Tensor) -> None:
         """What validation does with a dataset's rates and loss."""
-        raise NotImplementedError
 
     def _step(self, batch: Sequence[Group], tag: Tag) -> Tensor:
         """Mean of the losses of the datasets in the batch, each counting the same however many of the samples it has.

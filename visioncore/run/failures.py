@@ -1,0 +1,46 @@
+"""Failures as sentences, with an exit status."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass
+class Outcome:
+    status: int = 0
+
+
+@contextlib.contextmanager
+def told() -> Iterator[Outcome]:
+    """What goes wrong inside is told on stderr: 2 for what the user gave (settings, configs, sessions), 1 for what came later.
+
+    What is no input's fault keeps its traceback. VISIONCORE_TRACEBACK=1 gives every failure's.
+    """
+    outcome = Outcome()
+    try:
+        yield outcome
+    except Exception as error:
+        from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+        from visioncore.run.saving import SavingError
+
+        ours = isinstance(error, ValueError) and _raised_here(error)
+        if (
+            not (ours or isinstance(error, SavingError | MisconfigurationException))
+            or "VISIONCORE_TRACEBACK" in os.environ
+        ):
+            raise
+        outcome.status = 1 if isinstance(error, SavingError) else 2
+        print(f"visioncore.train: {error}", file=sys.stderr)
+
+
+def _raised_here(error: BaseException) -> bool:
+    """Whether one of our checks raised it: a ValueError out of a library is no sentence to a person."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and str(trace.tb_frame.f_globals.get("__name__", "")).startswith("visioncore")

@@ -1,0 +1,59 @@
+"""Where a run's numbers go: a CSV file, and wandb."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+from pytorch_lightning.utilities import rank_zero_info
+
+from visioncore.run.settings import Settings, SettingsError
+
+
+def make_loggers(settings: Settings, environment: Mapping[str, str] = os.environ) -> list[Logger]:
+    """The loggers of `settings.loggers`, which write on rank 0 only.
+
+    wandb is offline where nobody is logged in and WANDB_MODE does not say otherwise. Raises SettingsError where it was asked for
+    and is not installed; where it was not, the run does without.
+    """
+    loggers: list[Logger] = []
+    for kind in settings.logger_kinds:
+        if kind == "csv":
+            # one file for the run, which a resumed run goes on with
+            loggers.append(CSVLogger(save_dir=settings.folder, name="", version="csv"))
+        elif find_spec("wandb") is not None:
+            loggers.append(_wandb(settings, environment))
+        elif "loggers" in settings.given:
+            raise SettingsError("loggers: wandb is not installed; pip install wandb, or --loggers csv")
+        else:
+            rank_zero_info("wandb is not installed (pip install wandb): numbers go to the CSV file only")
+    return loggers
+
+
+def _wandb(settings: Settings, environment: Mapping[str, str]) -> WandbLogger:
+    mode = environment.get("WANDB_MODE")
+    offline = mode == "offline" or (mode is None and not _logged_in(environment))
+    folder = settings.folder / "wandb"
+    folder.mkdir(parents=True, exist_ok=True)
+    options: dict[str, Any] = {"settings": _quiet()} if offline else {}
+    return WandbLogger(
+        project=settings.project_name, name=settings.name, save_dir=str(settings.folder), offline=offline, **options
+    )
+
+
+def _logged_in(environment: Mapping[str, str]) -> bool:
+    """A key in the environment or, as `wandb login` leaves it, in the netrc file."""
+    if environment.get("WANDB_API_KEY"):
+        return True
+    netrc = Path(environment.get("NETRC", Path.home() / ".netrc"))
+    return netrc.is_file() and "wandb" in netrc.read_text(errors="replace")
+
+
+def _quiet() -> Any:
+    import wandb
+
+    return wandb.Settings(silent=True)

@@ -1,0 +1,101 @@
+"""`python -m visioncore.train`: one network, many recording sessions.
+
+settings → devices → data and model → callbacks and loggers → fit → report
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from visioncore.run.command_line import read
+from visioncore.run.settings import Settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train. 0 done, 1 failed while training, 2 bad input: each failure a sentence on stderr."""
+    from visioncore.run.failures import told
+
+    with told() as outcome:
+        settings, hydras = read(sys.argv[1:] if arguments is None else arguments)
+        if hydras:
+            from visioncore.run.composition import run_with_hydra
+
+            run_with_hydra(settings, hydras, train)
+        else:
+            train(settings)
+    return outcome.status
+
+
+def train(settings: Settings) -> float | None:
+    """A run, from its settings to its plots; the last validation's bits per spike."""
+    import pytorch_lightning as pl
+
+    from visioncore.evaluation.report import report
+    from visioncore.run.callbacks import make_callbacks
+    from visioncore.run.devices import Machine, choose, strategy
+    from visioncore.run.loggers import make_loggers
+    from visioncore.run.preset import complete
+    from visioncore.run.progress import on_terminal
+    from visioncore.run.saving import WholeFiles, checkpoint_to_resume
+    from visioncore.run.seeding import seed_everything
+    from visioncore.training.lightning import MultiDatasetDM, MultiDatasetModel
+
+    settings, config, sessions = complete(settings)
+    devices = choose(settings, Machine.here())
+    resume = checkpoint_to_resume(settings)
+    seed_everything(settings)
+
+    data = MultiDatasetDM(
+        sessions,
+        settings.max_datasets,
+        settings.batch_size,
+        devices.workers,
+        settings.steps_per_epoch,
+        enable_curriculum=settings.enable_curriculum,
+        compat=settings.quirks,
+        seed=settings.seed,
+        val_fraction=settings.val_fraction,
+        curriculum_steps=settings.curriculum_steps,
+    )
+    model = MultiDatasetModel(
+        config,
+        sessions,
+        settings.learning_rate,
+        settings.weight_decay,
+        settings.max_datasets,
+        pretrained_checkpoint=settings.pretrained_checkpoint,
+        freeze_vision=settings.freeze_vision,
+        compile_model=settings.compile,
+        core_lr_scale=settings.core_lr_scale,
+        lr_scheduler=settings.lr_scheduler,
+        warmup_epochs=settings.warmup_epochs,
+        compat=settings.quirks,
+        seed=settings.seed,
+    )
+    trainer = pl.Trainer(
+        max_epochs=settings.max_epochs,
+        accelerator=devices.accelerator,
+        devices=devices.count,
+        num_nodes=settings.num_nodes,
+        strategy=strategy(settings, devices),
+        precision=devices.precision,
+        plugins=[WholeFiles()],
+        callbacks=make_callbacks(settings),
+        logger=make_loggers(settings),
+        limit_train_batches=settings.steps_per_epoch,
+        limit_val_batches=data.limit_val_batches,
+        log_every_n_steps=50,
+        gradient_clip_val=settings.gradient_clip_val,
+        accumulate_grad_batches=settings.accumulate_grad_batches,
+        val_check_interval=1.0,
+        use_distributed_sampler=settings.quirks.curriculum_never_anneals,
+        enable_model_summary=False,
+        enable_progress_bar=on_terminal(),
+    )
+    trainer.fit(model, datamodule=data, ckpt_path=resume)
+    return report(trainer, model, data, settings.folder, settings.plots)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
