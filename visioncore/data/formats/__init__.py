@@ -1,0 +1,60 @@
+"""Sessions on disk. To add a format: a module with `read(path)` and `write(recording, path)`, and a row in `SUFFIXES`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+from visioncore.data.errors import DataError
+from visioncore.data.recording import Recording
+
+# in the order in which they are looked for
+SUFFIXES = {".dset": "dset", ".h5": "hdf5", ".zarr": "zarr", ".nwb": "nwb"}
+
+
+def read_recording(path: str | Path) -> Recording:
+    """A recording of any format, by its suffix. Raises DataError: missing, damaged, or nothing to train on."""
+    path = Path(path)
+    if not path.exists():
+        raise DataError(f"{path}: there is no such recording")
+    try:
+        recording: Recording = _module(path).read(path)
+    except DataError as error:
+        raise DataError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+    return recording.checked(str(path))
+
+
+def write_recording(recording: Recording, path: str | Path) -> None:
+    """In the format of the suffix, whole or not at all. Raises DataError: the format is unknown; OSError as the disk has it."""
+    path = Path(path)
+    module = _module(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
+    try:
+        module.write(recording, temporary)
+        if path.is_dir():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        temporary.unlink(missing_ok=True)
+
+
+def find_recording(session: str | Path, stimulus_type: str) -> Path | None:
+    """`datasets/{stimulus_type}` of a session's folder, in whatever format it is; None if it is in none."""
+    for suffix in SUFFIXES:
+        path = Path(session) / "datasets" / f"{stimulus_type}{suffix}"
+        if path.exists():
+            return path
+    return None
+
+
+def _module(path: Path) -> Any:
+    if path.suffix not in SUFFIXES:
+        raise DataError(f"{path}: the suffix of a recording is one of {', '.join(SUFFIXES)}")
+    return importlib.import_module(f"{__name__}.{SUFFIXES[path.suffix]}")
