@@ -43,14 +43,13 @@ class Recording:
         return name in self.covariates
 
     def checked(self, source: str) -> Recording:
-        """Itself. Raises DataError: `stim` or `robs` is missing, has no frames, the wrong shape, or is not finite."""
+        """Itself. Raises DataError: `stim` or `robs` missing, empty or misshapen, or a stimulus that is not finite."""
         for name, axes in (("stim", "(T, H, W)"), ("robs", "(T, units)")):
             value = self.covariates.get(name)
             if value is None:
                 raise DataError(f"{source}: there is no covariate {name!r}; found {', '.join(sorted(self.covariates))}")
-            least = 2 if name == "robs" else 3
-            if value.ndim < least or not len(value):
-                raise DataError(f"{source}: {name} is {axes}, {tuple(value.shape)} found")
+            if not (value.ndim == 2 if name == "robs" else value.ndim >= 3) or not value.numel():
+                raise DataError(f"{source}: {name} is {axes}, none of them 0; {tuple(value.shape)} found")
             if value.is_floating_point() and name == "stim" and not torch.isfinite(value).all():
                 frame = int((~torch.isfinite(value.flatten(1)).all(1)).nonzero()[0])
                 raise DataError(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from visioncore.data.errors import DataError
+from visioncore.data.formats.content import sync
 from visioncore.data.recording import Recording
 
 # in the order in which they are looked for
@@ -29,20 +30,46 @@ def read_recording(path: str | Path) -> Recording:
 
 
 def write_recording(recording: Recording, path: str | Path) -> None:
-    """In the format of the suffix, whole or not at all. Raises DataError: the format is unknown; OSError as the disk has it."""
+    """In the format of the suffix, whole or not at all: until it is on the disk, a previous one stays in its place.
+
+    Raises DataError: the format is unknown, or does not hold this recording; OSError as the disk has it.
+    """
     path = Path(path)
     module = _module(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
     try:
-        module.write(recording, temporary)
-        if path.is_dir():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
+        try:
+            module.write(recording, temporary)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
+        sync(temporary)
+        _put(temporary, path)
+        sync(path.parent, inside=False)
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def _put(new: Path, path: Path) -> None:
+    """`new` under the name `path`. A folder cannot take the place of another in one step: the old one steps aside."""
+    if not (new.is_dir() and path.exists()):
+        os.replace(new, path)
+        return
+    aside = new.with_name(f"{new.name}.old")
+    os.replace(path, aside)
+    try:
+        os.replace(new, path)
+    except BaseException:
+        os.replace(aside, path)
+        raise
+    _remove(aside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def find_recording(session: str | Path, stimulus_type: str) -> Path | None:

@@ -17,7 +17,9 @@ def read(path: Path) -> Recording:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         first = str(error).split("\n", 1)[0]
-        raise DataError(f"{path} holds more than tensors and plain values, or is damaged; it is not read: {first}") from error
+        raise DataError(
+            f"{path} holds more than tensors and plain values, or is damaged; it is not read: {first}"
+        ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
         raise DataError(f"{path} is damaged or no .dset file: {' '.join(str(error).split())[:200]}") from error
     covariates = content.get("covariates") if isinstance(content, dict) else None

@@ -1,0 +1,179 @@
+"""Neurodata Without Borders, the field's exchange format (https://nwb-schema.readthedocs.io).
+
+Spikes are times in the units table; the stimulus is an image series, whose timestamps are `t_bins`; gaze is a spatial series in
+EyeTracking; trials are a table. The other covariates are time series. The scratch text `visioncore` has what NWB has no place for:
+`format_version`, `checksum`, `dtypes`, `metadata`. A file without it, which another lab wrote, is read as `foreign` says.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visioncore.data.errors import DataError
+from visioncore.data.formats.content import (
+    FORMAT_VERSION,
+    UNITS,
+    check_version,
+    checksum,
+    chunks,
+    described,
+    dtype_name,
+    missing,
+    opened,
+    reading,
+    restored,
+    stored,
+)
+from visioncore.data.formats.spikes import counts_of, times_of, unsorted
+from visioncore.data.recording import Recording
+
+try:
+    from pynwb import NWBHDF5IO, H5DataIO, NWBFile, TimeSeries
+    from pynwb.behavior import EyeTracking, SpatialSeries
+    from pynwb.image import ImageSeries
+
+    from visioncore.data.formats.foreign_nwb import foreign, spike_times
+except ImportError as error:
+    raise missing("pynwb") from error
+
+OWN = "visioncore"
+
+
+def read(path: Path) -> Recording:
+    """Raises DataError."""
+    with reading(path, "NWB file"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with NWBHDF5IO(path, "r") as io:
+            nwb = io.read()
+            if OWN in nwb.scratch:
+                return _own(nwb)
+            return foreign(nwb, path.stem)
+
+
+def write(recording: Recording, path: Path) -> None:
+    """Raises DataError: what the format does not hold; OSError as the disk has it."""
+    described(recording)
+    times, counts = _times(recording), _counts(recording)
+    # −0.0 spikes are 0 when they come back
+    recording = Recording(
+        {**recording.covariates, "robs": restored(counts, dtype_name(recording["robs"]))}, recording.metadata
+    )
+    own = {
+        "format_version": FORMAT_VERSION,
+        "checksum": checksum(recording),
+        "dtypes": {name: dtype_name(value) for name, value in recording.covariates.items()},
+        "metadata": recording.metadata,
+    }
+    nwb = NWBFile(
+        session_description=f"stimulus {recording.metadata.get('name', 'unnamed')}, frame by frame, and spikes to it",
+        identifier=own["checksum"],
+        session_id=str(recording.metadata.get("sess", "unknown")),
+        session_start_time=_start(recording.metadata),
+    )
+    frames = ImageSeries(
+        name="stim",
+        data=_data(recording, "stim"),
+        unit=UNITS["stim"],
+        timestamps=times,
+        description="frames as they lay on the retina: frame, row, column",
+    )
+    nwb.add_stimulus(frames)
+    for unit in times_of(counts, times):
+        nwb.add_unit(spike_times=unit)
+    _add_trials(nwb, recording, times)
+    behavior = nwb.create_processing_module("behavior", "the gaze, and where the eye tracker had the eye")
+    others = nwb.create_processing_module("covariates", "other covariates of the frames")
+    for name in recording.covariates:
+        if name in ("stim", "robs", "t_bins"):
+            continue
+        told = {"name": name, "data": _data(recording, name), "unit": UNITS.get(name, "n.a."), "timestamps": frames}
+        if name == "eyepos" and recording[name].ndim == 2 and recording[name].shape[1] in (1, 2, 3):
+            gaze = SpatialSeries(**told, reference_frame="straight ahead is (0, 0)")
+            behavior.add(EyeTracking(name="EyeTracking", spatial_series=gaze))
+        else:
+            (behavior if name in ("dpi_valid", "eyepos") else others).add(TimeSeries(**told))
+    nwb.add_scratch(json.dumps(own), name=OWN, description="JSON: what else is needed to read the recording back")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with NWBHDF5IO(path, "w") as io:
+            io.write(nwb)
+
+
+def _own(nwb: Any) -> Recording:
+    own = json.loads(str(nwb.scratch[OWN].data))
+    check_version(own.get("format_version"))
+    series = {each.name: each for each in nwb.objects.values() if isinstance(each, TimeSeries)}
+    times = series["stim"].timestamps[:]
+    covariates = {}
+    for name, dtype in own["dtypes"].items():
+        if name == "robs":
+            array = counts_of(spike_times(nwb), times)
+        else:
+            array = times if name == "t_bins" else series[name].data[()]
+        covariates[name] = restored(array, dtype)
+    return opened(covariates, json.dumps(own["metadata"]), own.get("checksum"))
+
+
+def _times(recording: Recording) -> NDArray[np.float64]:
+    absent = [name for name in ("stim", "robs", "t_bins") if name not in recording]
+    if absent:
+        raise DataError(
+            f"NWB needs stim, robs and t_bins, {', '.join(absent)} is missing; .h5, .zarr and .dset do without"
+        )
+    exact = stored(recording["t_bins"])
+    times = exact.astype(np.float64)
+    if times.ndim != 1 or unsorted(times) or not np.array_equal(times.astype(exact.dtype), exact):
+        raise DataError(
+            "NWB has spikes as times, and needs t_bins (T,) that are finite and increase from bin to bin; "
+            ".h5, .zarr and .dset hold others"
+        )
+    return times
+
+
+def _counts(recording: Recording) -> NDArray[np.int64]:
+    robs = stored(recording["robs"])
+    counts: NDArray[np.int64] = np.nan_to_num(robs.real).astype(np.int64)
+    if robs.ndim != 2 or not np.array_equal(counts, robs) or (counts < 0).any():
+        raise DataError(
+            "NWB has spikes as times, and robs (T, units) are not all whole numbers from 0 on; .h5, .zarr and .dset hold them"
+        )
+    return counts
+
+
+def _data(recording: Recording, name: str) -> Any:
+    array = stored(recording[name])
+    if array.ndim > 4 or array.dtype.kind == "c" or (name == "stim" and array.ndim < 3):
+        raise DataError(
+            f"NWB holds no {name} of shape {array.shape} and type {array.dtype}; .h5, .zarr and .dset hold it"
+        )
+    if not array.size:
+        return array
+    return H5DataIO(array, chunks=chunks(array), compression="gzip", compression_opts=1, shuffle=array.itemsize > 1)
+
+
+def _add_trials(nwb: Any, recording: Recording, times: NDArray[np.float64]) -> None:
+    if "trial_inds" not in recording or recording["trial_inds"].ndim != 1 or not len(times):
+        return
+    trials = stored(recording["trial_inds"])
+    first = np.flatnonzero(np.append(True, trials[1:] != trials[:-1]))
+    last = np.append(first[1:], len(trials)) - 1
+    nwb.add_trial_column("trial", "the trial's number in `trial_inds`")
+    for start, stop in zip(first, last, strict=True):
+        nwb.add_trial(start_time=times[start], stop_time=times[stop], trial=trials[start])
+
+
+def _start(metadata: dict[str, Any]) -> datetime:
+    """The day in the session's name; the first of all days where there is none, since NWB must have one."""
+    day = re.search(r"\d{4}-\d\d-\d\d", str(metadata.get("sess", "")))
+    try:
+        return datetime.fromisoformat(day[0] if day else "1970-01-01").replace(tzinfo=UTC)
+    except ValueError:
+        return datetime(1970, 1, 1, tzinfo=UTC)

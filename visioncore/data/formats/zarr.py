@@ -1,0 +1,71 @@
+"""Zarr (version 3), a native format: a folder with an array for each covariate in the group `covariates`, in chunks of whole frames.
+
+Root attributes: `format_version`, `checksum`, `metadata` as JSON text. Attributes of a covariate: `dtype`, that of the tensor;
+`unit`. Booleans are kept as bytes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from visioncore.data.errors import DataError
+from visioncore.data.formats.content import (
+    FORMAT_VERSION,
+    UNITS,
+    check_version,
+    checksum,
+    chunks,
+    described,
+    dtype_name,
+    missing,
+    opened,
+    reading,
+    restored,
+    stored,
+)
+from visioncore.data.recording import Recording
+
+try:
+    import zarr
+    from zarr.codecs import BloscCodec, BloscShuffle
+except ImportError as error:
+    raise missing("zarr") from error
+
+
+def read(path: Path) -> Recording:
+    """Raises DataError."""
+    with reading(path, "Zarr folder"):
+        root = zarr.open_group(path, mode="r")
+        check_version(root.attrs.get("format_version"))
+        group = root.get("covariates")
+        if not isinstance(group, zarr.Group):
+            raise DataError("there is no group `covariates`")
+        covariates = {}
+        for name, array in group.arrays():
+            dtype = array.attrs.get("dtype")
+            covariates[name] = restored(array[...], None if dtype is None else str(dtype))
+        return opened(covariates, str(root.attrs.get("metadata", "{}")), root.attrs.get("checksum"))
+
+
+def write(recording: Recording, path: Path) -> None:
+    """Raises DataError: what the format does not hold; OSError as the disk has it."""
+    metadata = described(recording)
+    root = zarr.open_group(
+        path,
+        mode="w",
+        zarr_format=3,
+        attributes={"format_version": FORMAT_VERSION, "checksum": checksum(recording), "metadata": metadata},
+    )
+    group = root.create_group("covariates")
+    for name, value in recording.covariates.items():
+        array = stored(value)
+        attributes: dict[str, zarr.core.common.JSON] = {"dtype": dtype_name(value)}
+        if name in UNITS:
+            attributes["unit"] = UNITS[name]
+        group.create_array(
+            name,
+            data=array,
+            chunks=chunks(array),
+            compressors=BloscCodec(typesize=array.itemsize, cname="zstd", clevel=1, shuffle=BloscShuffle.shuffle),
+            attributes=attributes,
+        )
