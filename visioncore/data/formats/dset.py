@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from pathlib import Path
 
 import torch
 
 from visioncore.data.errors import DataError
+from visioncore.data.formats.content import reading
 from visioncore.data.recording import Recording
 
 
 def read(path: Path) -> Recording:
     """Without running code from the file: it is read with `weights_only=True`. Raises DataError."""
+    with reading(path, ".dset file"):
+        _check_bytes(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -33,3 +37,12 @@ def read(path: Path) -> Recording:
 
 def write(recording: Recording, path: Path) -> None:
     torch.save({"covariates": recording.covariates, "metadata": recording.metadata}, path)
+
+
+def _check_bytes(path: Path) -> None:
+    """torch writes a CRC-32 of each part, and does not look at it when it reads. Files from before torch 1.6 have none."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            part = archive.testzip()
+        if part is not None:
+            raise DataError(f"{path} is damaged: its part {part.split('/', 1)[-1]!r} is not what was written")

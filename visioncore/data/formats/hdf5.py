@@ -1,7 +1,7 @@
 """HDF5, a native format: a dataset for each covariate in the group `covariates`, in chunks of whole frames.
 
-Root attributes: `format_version`, `checksum`; the dataset `metadata` is JSON text. Attributes of a covariate: `dtype`, that of the
-tensor; `unit`. Booleans are kept as bytes.
+Root attribute: `format_version`; the dataset `metadata` is JSON text. Attributes of a covariate: `dtype`, that of the tensor, and
+`unit`. Booleans are kept as bytes.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from visioncore.data.formats.content import (
     FORMAT_VERSION,
     UNITS,
     check_version,
-    checksum,
     chunks,
     described,
     dtype_name,
     missing,
-    opened,
+    parsed,
     reading,
     restored,
     stored,
 )
+from visioncore.data.formats.seal import check_seal, seal
 from visioncore.data.recording import Recording
 
 try:
@@ -33,27 +33,26 @@ except ImportError as error:
 
 def read(path: Path) -> Recording:
     """Raises DataError."""
-    with reading(path, "HDF5 file"), h5py.File(path, "r") as file:
-        check_version(file.attrs.get("format_version"))
-        group = file.get("covariates")
-        if not isinstance(group, h5py.Group):
-            raise DataError("there is no group `covariates`")
-        covariates = {}
-        for name, dataset in group.items():
-            if not isinstance(dataset, h5py.Dataset):
-                raise DataError(f"covariate {name!r} is no dataset")
-            covariates[name] = restored(dataset[()], dataset.attrs.get("dtype"))
-        metadata = file["metadata"].asstr()[()] if "metadata" in file else "{}"
-        return opened(covariates, metadata, file.attrs.get("checksum"))
+    with reading(path, "HDF5 file"):
+        check_seal(path)
+        with h5py.File(path, "r") as file:
+            check_version(file.attrs.get("format_version"))
+            group = file.get("covariates")
+            if not isinstance(group, h5py.Group):
+                raise DataError("there is no group `covariates`")
+            covariates = {}
+            for name, dataset in group.items():
+                if not isinstance(dataset, h5py.Dataset):
+                    raise DataError(f"covariate {name!r} is no dataset")
+                covariates[name] = restored(dataset[()], dataset.attrs.get("dtype"))
+            return Recording(covariates, parsed(file["metadata"].asstr()[()] if "metadata" in file else "{}"))
 
 
 def write(recording: Recording, path: Path) -> None:
     """Raises DataError: what the format does not hold; OSError as the disk has it."""
     metadata = described(recording)
-    # from HDF5 1.10 on the file's own structures have checksums
-    with h5py.File(path, "w", libver="v110") as file:
+    with h5py.File(path, "w") as file:
         file.attrs["format_version"] = FORMAT_VERSION
-        file.attrs["checksum"] = checksum(recording)
         file["metadata"] = metadata
         group = file.create_group("covariates", track_order=True)
         for name, value in recording.covariates.items():
@@ -63,3 +62,4 @@ def write(recording: Recording, path: Path) -> None:
             dataset.attrs["dtype"] = dtype_name(value)
             if name in UNITS:
                 dataset.attrs["unit"] = UNITS[name]
+    seal(path)

@@ -2,7 +2,7 @@
 
 Spikes are times in the units table; the stimulus is an image series, whose timestamps are `t_bins`; gaze is a spatial series in
 EyeTracking; trials are a table. The other covariates are time series. The scratch text `visioncore` has what NWB has no place for:
-`format_version`, `checksum`, `dtypes`, `metadata`. A file without it, which another lab wrote, is read as `foreign` says.
+`format_version`, `dtypes`, `metadata`. A file without it, which another lab wrote, is read as `foreign` says.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,23 +23,25 @@ from visioncore.data.formats.content import (
     FORMAT_VERSION,
     UNITS,
     check_version,
-    checksum,
     chunks,
     described,
     dtype_name,
     missing,
-    opened,
+    parsed,
     reading,
     restored,
     stored,
 )
+from visioncore.data.formats.seal import check_seal, seal
 from visioncore.data.formats.spikes import counts_of, times_of, unsorted
 from visioncore.data.recording import Recording
 
 try:
     from pynwb import NWBHDF5IO, H5DataIO, NWBFile, TimeSeries
     from pynwb.behavior import EyeTracking, SpatialSeries
+    from pynwb.core import VectorData, VectorIndex
     from pynwb.image import ImageSeries
+    from pynwb.misc import Units
 
     from visioncore.data.formats.foreign_nwb import foreign, spike_times
 except ImportError as error:
@@ -51,6 +54,7 @@ def read(path: Path) -> Recording:
     """Raises DataError."""
     with reading(path, "NWB file"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        check_seal(path)
         with NWBHDF5IO(path, "r") as io:
             nwb = io.read()
             if OWN in nwb.scratch:
@@ -62,19 +66,14 @@ def write(recording: Recording, path: Path) -> None:
     """Raises DataError: what the format does not hold; OSError as the disk has it."""
     described(recording)
     times, counts = _times(recording), _counts(recording)
-    # −0.0 spikes are 0 when they come back
-    recording = Recording(
-        {**recording.covariates, "robs": restored(counts, dtype_name(recording["robs"]))}, recording.metadata
-    )
     own = {
         "format_version": FORMAT_VERSION,
-        "checksum": checksum(recording),
         "dtypes": {name: dtype_name(value) for name, value in recording.covariates.items()},
         "metadata": recording.metadata,
     }
     nwb = NWBFile(
         session_description=f"stimulus {recording.metadata.get('name', 'unnamed')}, frame by frame, and spikes to it",
-        identifier=own["checksum"],
+        identifier=uuid4().hex,
         session_id=str(recording.metadata.get("sess", "unknown")),
         session_start_time=_start(recording.metadata),
     )
@@ -86,8 +85,7 @@ def write(recording: Recording, path: Path) -> None:
         description="frames as they lay on the retina: frame, row, column",
     )
     nwb.add_stimulus(frames)
-    for unit in times_of(counts, times):
-        nwb.add_unit(spike_times=unit)
+    nwb.units = _units(list(times_of(counts, times)))
     _add_trials(nwb, recording, times)
     behavior = nwb.create_processing_module("behavior", "the gaze, and where the eye tracker had the eye")
     others = nwb.create_processing_module("covariates", "other covariates of the frames")
@@ -105,10 +103,11 @@ def write(recording: Recording, path: Path) -> None:
         warnings.simplefilter("ignore")
         with NWBHDF5IO(path, "w") as io:
             io.write(nwb)
+    seal(path)
 
 
 def _own(nwb: Any) -> Recording:
-    own = json.loads(str(nwb.scratch[OWN].data))
+    own = parsed(str(nwb.scratch[OWN].data))
     check_version(own.get("format_version"))
     series = {each.name: each for each in nwb.objects.values() if isinstance(each, TimeSeries)}
     times = series["stim"].timestamps[:]
@@ -119,7 +118,7 @@ def _own(nwb: Any) -> Recording:
         else:
             array = times if name == "t_bins" else series[name].data[()]
         covariates[name] = restored(array, dtype)
-    return opened(covariates, json.dumps(own["metadata"]), own.get("checksum"))
+    return Recording(covariates, own["metadata"])
 
 
 def _times(recording: Recording) -> NDArray[np.float64]:
@@ -146,6 +145,19 @@ def _counts(recording: Recording) -> NDArray[np.int64]:
             "NWB has spikes as times, and robs (T, units) are not all whole numbers from 0 on; .h5, .zarr and .dset hold them"
         )
     return counts
+
+
+def _units(spikes: list[NDArray[np.float64]]) -> Any:
+    """The table as a whole; a unit at a time it is built spike by spike."""
+    flat = VectorData(name="spike_times", description="seconds", data=np.concatenate([np.empty(0), *spikes]))
+    ends = np.cumsum([len(unit) for unit in spikes], dtype=np.uint64)
+    return Units(
+        name="units",
+        description="one for each column of robs",
+        id=np.arange(len(spikes)),
+        columns=[flat, VectorIndex(name="spike_times_index", data=ends, target=flat)],
+        colnames=["spike_times"],
+    )
 
 
 def _data(recording: Recording, name: str) -> Any:

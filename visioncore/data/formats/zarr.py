@@ -6,6 +6,7 @@ Root attributes: `format_version`, `checksum`, `metadata` as JSON text. Attribut
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 from visioncore.data.errors import DataError
@@ -18,7 +19,7 @@ from visioncore.data.formats.content import (
     described,
     dtype_name,
     missing,
-    opened,
+    parsed,
     reading,
     restored,
     stored,
@@ -34,7 +35,8 @@ except ImportError as error:
 
 def read(path: Path) -> Recording:
     """Raises DataError."""
-    with reading(path, "Zarr folder"):
+    with reading(path, "Zarr folder"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         root = zarr.open_group(path, mode="r")
         check_version(root.attrs.get("format_version"))
         group = root.get("covariates")
@@ -44,7 +46,13 @@ def read(path: Path) -> Recording:
         for name, array in group.arrays():
             dtype = array.attrs.get("dtype")
             covariates[name] = restored(array[...], None if dtype is None else str(dtype))
-        return opened(covariates, str(root.attrs.get("metadata", "{}")), root.attrs.get("checksum"))
+        recording = Recording(covariates, parsed(str(root.attrs.get("metadata", "{}"))))
+        written = root.attrs.get("checksum")
+        if written is not None and written != checksum(recording):
+            raise DataError(
+                "the content is not what was written: damaged, or edited; to read it as it is, delete the attribute `checksum`"
+            )
+        return recording
 
 
 def write(recording: Recording, path: Path) -> None:
