@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import csv
 import os
+import warnings
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
-from pytorch_lightning.utilities import rank_zero_info
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_only
 
 from visioncore.run.settings import Settings, SettingsError
 
 
-def make_loggers(settings: Settings, environment: Mapping[str, str] = os.environ) -> list[Logger]:
-    """The loggers of `settings.loggers`, which write on rank 0 only.
+def make_loggers(
+    settings: Settings, resumed_at: int | None = None, environment: Mapping[str, str] = os.environ
+) -> list[Logger]:
+    """The loggers of `settings.loggers`, which write on rank 0 only. resumed_at: the optimiser step from which the run goes on.
 
     wandb is offline where nobody is logged in and WANDB_MODE does not say otherwise. Raises SettingsError where it was asked for
     and is not installed; where it was not, the run does without.
@@ -23,8 +27,7 @@ def make_loggers(settings: Settings, environment: Mapping[str, str] = os.environ
     loggers: list[Logger] = []
     for kind in settings.logger_kinds:
         if kind == "csv":
-            # one file for the run, which a resumed run goes on with
-            loggers.append(CSVLogger(save_dir=settings.folder, name="", version="csv"))
+            loggers.append(_csv(settings, resumed_at))
         elif find_spec("wandb") is not None:
             loggers.append(_wandb(settings, environment))
         elif "loggers" in settings.given:
@@ -32,6 +35,22 @@ def make_loggers(settings: Settings, environment: Mapping[str, str] = os.environ
         else:
             rank_zero_info("wandb is not installed (pip install wandb): numbers go to the CSV file only")
     return loggers
+
+
+def _csv(settings: Settings, resumed_at: int | None) -> CSVLogger:
+    """One file a run, on disk after every entry; a resumed run goes on with it from where its checkpoint was saved."""
+    logger = CSVLogger(save_dir=settings.folder, name="", version="csv", flush_logs_every_n_steps=1)
+    path = Path(logger.log_dir) / "metrics.csv"
+    if resumed_at is None or not path.is_file() or getattr(rank_zero_only, "rank", 0) != 0:
+        return logger
+    with path.open(newline="") as file:
+        before = [{key: value for key, value in row.items() if value} for row in csv.DictReader(file)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it deletes the file: it is written again
+        writer = logger.experiment
+    writer.metrics.extend(row for row in before if int(row["step"]) < resumed_at)
+    writer.save()
+    return logger
 
 
 def _wandb(settings: Settings, environment: Mapping[str, str]) -> WandbLogger:

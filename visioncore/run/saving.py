@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import random
 import tempfile
 from pathlib import Path
@@ -102,6 +103,17 @@ def checkpoint_to_resume(settings: Settings) -> str | None:
     if not Path(settings.resume).is_file():
         raise SettingsError(f"resume: {settings.resume} is no checkpoint file; a path is expected, or auto")
     return settings.resume
+
+
+def saved_step(checkpoint: str | None) -> int | None:
+    """The optimiser steps that had been taken. Raises SettingsError: the file is no checkpoint, or damaged."""
+    if checkpoint is None:
+        return None
+    try:
+        return int(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"])
+    except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
+        told = " ".join(str(error).split())[:160]
+        raise SettingsError(f"resume: {checkpoint} is no checkpoint that can be gone on from: {told}") from error
 
 
 def _reason(error: BaseException) -> str:

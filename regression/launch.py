@@ -1,0 +1,101 @@
+"""`python -m regression.launch`: run a Lightning script as it is, with another device, or with fewer steps, than it asks for.
+
+The script runs under the name `__main__`, with its folder first on the path and its arguments in `sys.argv`, as `python SCRIPT` has it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib
+import runpy
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+# a script may use the one or the other
+LIGHTNINGS = ("pytorch_lightning", "lightning.pytorch")
+
+
+@contextmanager
+def trainer_arguments(overrides: Mapping[str, Any]) -> Iterator[None]:
+    """Inside, every Trainer is made with `overrides` in the place of what the script says."""
+    changed = []
+    for name in LIGHTNINGS:
+        if find_spec(name.split(".")[0]) is None:
+            continue
+        trainer = importlib.import_module(name).Trainer
+        changed.append((trainer, trainer.__init__))
+        trainer.__init__ = _with(trainer.__init__, overrides)
+    try:
+        yield
+    finally:
+        for trainer, original in changed:
+            trainer.__init__ = original
+
+
+def _with(original: Any, overrides: Mapping[str, Any]) -> Any:
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **{**kwargs, **overrides})
+
+    return init
+
+
+def run_script(script: str | Path, arguments: Sequence[str]) -> None:
+    """As `python SCRIPT ARGUMENTS` would, in this process."""
+    path = Path(script).resolve()
+    before = sys.argv, list(sys.path)
+    sys.argv = [str(script), *arguments]
+    sys.path.insert(0, str(path.parent))
+    try:
+        runpy.run_path(str(path), run_name="__main__")
+    finally:
+        sys.argv, sys.path[:] = before
+
+
+def run_module(module: str, arguments: Sequence[str]) -> None:
+    """As `python -m MODULE ARGUMENTS` would, in this process."""
+    before = sys.argv
+    sys.argv = [module, *arguments]
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    finally:
+        sys.argv = before
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The script's exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m regression.launch",
+        description="Run a Lightning script unedited, with other arguments of its Trainer.",
+        epilog="example: python -m regression.launch --device cpu --set max_epochs=1 -- train.py --batch_size 8",
+    )
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="accelerator; one device")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another argument of the Trainer")
+    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- SCRIPT ARGS… | -- -m MODULE ARGS…")
+    told = parser.parse_args(arguments)
+    command = told.command[1:] if told.command[:1] == ["--"] else told.command
+    if not command or command == ["-m"]:
+        parser.error("a script is expected behind --")
+    overrides: dict[str, Any] = {} if told.device is None else {"accelerator": told.device, "devices": 1}
+    for setting in told.set:
+        name, _, value = setting.partition("=")
+        try:
+            overrides[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            overrides[name] = value
+    with trainer_arguments(overrides):
+        if command[0] == "-m":
+            run_module(command[1], command[2:])
+        elif not Path(command[0]).is_file():
+            parser.error(f"there is no script {command[0]}")
+        else:
+            run_script(command[0], command[1:])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
