@@ -41,11 +41,13 @@ def missing(package: str) -> DataError:
 def reading(path: Path, kind: str) -> Iterator[None]:
     """Whatever goes wrong inside, as a DataError that names the file: of a damaged one, libraries raise anything."""
     try:
+        if path.is_file() and not path.stat().st_size:
+            raise DataError(f"{path} is empty")
         yield
     except DataError as error:
         raise DataError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
     except Exception as error:
-        told = " ".join(str(error).split())[:200] or type(error).__name__
+        told = " ".join((repr(error) if isinstance(error, LookupError) else str(error)).split())[:200]
         raise DataError(f"{path} is damaged, cannot be read, or is no {kind}: {told}") from error
 
 

@@ -17,22 +17,22 @@ def read(path: Path) -> Recording:
     """Without running code from the file: it is read with `weights_only=True`. Raises DataError."""
     with reading(path, ".dset file"):
         _check_bytes(path)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        first = str(error).split("\n", 1)[0]
-        raise DataError(
-            f"{path} holds more than tensors and plain values, or is damaged; it is not read: {first}"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
-        raise DataError(f"{path} is damaged or no .dset file: {' '.join(str(error).split())[:200]}") from error
-    covariates = content.get("covariates") if isinstance(content, dict) else None
-    if not isinstance(covariates, dict) or not all(isinstance(value, torch.Tensor) for value in covariates.values()):
-        raise DataError(f"{path}: a dict with 'covariates', tensors by name, is expected")
-    metadata = content.get("metadata") or {}
-    if not isinstance(metadata, dict):
-        raise DataError(f"{path}: metadata is a dict, {type(metadata).__name__} found")
-    return Recording(covariates, metadata)
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            first = str(error).split("\n", 1)[0]
+            raise DataError(
+                f"{path} holds more than tensors and plain values, or is damaged; it is not read: {first}"
+            ) from error
+        covariates = content.get("covariates") if isinstance(content, dict) else None
+        if not isinstance(covariates, dict) or not all(
+            isinstance(value, torch.Tensor) for value in covariates.values()
+        ):
+            raise DataError(f"{path}: a dict with 'covariates', tensors by name, is expected")
+        metadata = content.get("metadata") or {}
+        if not isinstance(metadata, dict):
+            raise DataError(f"{path}: metadata is a dict, {type(metadata).__name__} found")
+        return Recording(covariates, metadata)
 
 
 def write(recording: Recording, path: Path) -> None:

@@ -28,9 +28,12 @@ from visioncore.data.recording import Recording
 
 try:
     import zarr
-    from zarr.codecs import BloscCodec, BloscShuffle
+    from zarr.codecs import ZstdCodec
 except ImportError as error:
     raise missing("zarr") from error
+
+# not Blosc, the usual choice: it reads past the end of a damaged chunk, which can take the whole process along
+ZSTD = ZstdCodec(level=1, checksum=True)
 
 
 def read(path: Path) -> Recording:
@@ -74,6 +77,6 @@ def write(recording: Recording, path: Path) -> None:
             name,
             data=array,
             chunks=chunks(array),
-            compressors=BloscCodec(typesize=array.itemsize, cname="zstd", clevel=1, shuffle=BloscShuffle.shuffle),
+            compressors=ZSTD,
             attributes=attributes,
         )
