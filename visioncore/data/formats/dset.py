@@ -36,7 +36,13 @@ def read(path: Path) -> Recording:
 
 
 def write(recording: Recording, path: Path) -> None:
-    torch.save({"covariates": recording.covariates, "metadata": recording.metadata}, path)
+    """Raises OSError as the disk has it."""
+    try:
+        with path.open("wb") as file:
+            torch.save({"covariates": recording.covariates, "metadata": recording.metadata}, file)
+    except RuntimeError as error:
+        # on a full disk torch stumbles over what it could not write
+        raise OSError(f"{path} cannot be written: {error.__context__ or error}") from error
 
 
 def _check_bytes(path: Path) -> None:

@@ -22,7 +22,7 @@ from visioncore.data.formats.content import (
     restored,
     stored,
 )
-from visioncore.data.formats.seal import check_seal, seal
+from visioncore.data.formats.seal import check_seal, sealed_file
 from visioncore.data.recording import Recording
 
 try:
@@ -51,7 +51,7 @@ def read(path: Path) -> Recording:
 def write(recording: Recording, path: Path) -> None:
     """Raises DataError: what the format does not hold; OSError as the disk has it."""
     metadata = described(recording)
-    with h5py.File(path, "w") as file:
+    with sealed_file(path) as file:
         file.attrs["format_version"] = FORMAT_VERSION
         file["metadata"] = metadata
         group = file.create_group("covariates", track_order=True)
@@ -62,4 +62,3 @@ def write(recording: Recording, path: Path) -> None:
             dataset.attrs["dtype"] = dtype_name(value)
             if name in UNITS:
                 dataset.attrs["unit"] = UNITS[name]
-    seal(path)

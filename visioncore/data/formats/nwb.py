@@ -32,7 +32,7 @@ from visioncore.data.formats.content import (
     restored,
     stored,
 )
-from visioncore.data.formats.seal import check_seal, seal
+from visioncore.data.formats.seal import check_seal, sealed_file
 from visioncore.data.formats.spikes import counts_of, times_of, unsorted
 from visioncore.data.recording import Recording
 
@@ -101,9 +101,8 @@ def write(recording: Recording, path: Path) -> None:
     nwb.add_scratch(json.dumps(own), name=OWN, description="JSON: what else is needed to read the recording back")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with NWBHDF5IO(path, "w") as io:
+        with sealed_file(path) as file, NWBHDF5IO(file=file, mode="w") as io:
             io.write(nwb)
-    seal(path)
 
 
 def _own(nwb: Any) -> Recording:

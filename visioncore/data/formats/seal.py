@@ -6,17 +6,33 @@ Without it a flipped bit goes unseen, or takes the whole process along: the libr
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from visioncore.data.errors import DataError
+from visioncore.data.formats.content import missing
+
+try:
+    import h5py
+except ImportError as error:
+    raise missing("h5py") from error
 
 MARK = b"\nvisioncore crc32 "
 BLOCK = 1 << 24
 
 
-def seal(path: Path) -> None:
-    with path.open("ab") as file:
-        file.write(MARK + b"%08x\n" % _crc(path, path.stat().st_size))
+@contextmanager
+def sealed_file(path: Path) -> Iterator[Any]:
+    """An HDF5 file to write into, in memory: on a full disk HDF5 cannot close a file, and crashes. Raises OSError: the disk is full."""
+    image = BytesIO()
+    with h5py.File(image, "w") as file:
+        yield file
+    with path.open("wb") as on_disk:
+        on_disk.write(image.getbuffer())
+        on_disk.write(MARK + b"%08x\n" % zlib.crc32(image.getbuffer()))
 
 
 def check_seal(path: Path) -> None:
