@@ -83,7 +83,8 @@ def _frames(series: Any) -> NDArray[Any]:
         frames = _pixels(series)
     if frames.ndim != 3:
         raise DataError(f"the images of {series.name!r} are grey, (T, H, W); {frames.shape} found")
-    return frames
+    # torch computes little with uint16
+    return frames.astype(np.int32) if frames.dtype == np.uint16 else frames
 
 
 def _template(series: Any) -> NDArray[Any]:

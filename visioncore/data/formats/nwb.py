@@ -48,6 +48,7 @@ except ImportError as error:
     raise missing("pynwb") from error
 
 OWN = "visioncore"
+MOST_SPIKES = 10**9  # 8 GB of times
 
 
 def read(path: Path) -> Recording:
@@ -117,7 +118,7 @@ def _own(nwb: Any) -> Recording:
         else:
             array = times if name == "t_bins" else series[name].data[()]
         covariates[name] = restored(array, dtype)
-    return Recording(covariates, own["metadata"])
+    return Recording(covariates, parsed(json.dumps(own["metadata"])))
 
 
 def _times(recording: Recording) -> NDArray[np.float64]:
@@ -138,12 +139,15 @@ def _times(recording: Recording) -> NDArray[np.float64]:
 
 def _counts(recording: Recording) -> NDArray[np.int64]:
     robs = stored(recording["robs"])
-    counts: NDArray[np.int64] = np.nan_to_num(robs.real).astype(np.int64)
-    if robs.ndim != 2 or not np.array_equal(counts, robs) or (counts < 0).any():
+    if robs.ndim != 2 or robs.dtype.kind == "c" or not ((robs >= 0) & (robs < np.inf) & (np.floor(robs) == robs)).all():
         raise DataError(
             "NWB has spikes as times, and robs (T, units) are not all whole numbers from 0 on; .h5, .zarr and .dset hold them"
         )
-    return counts
+    if (total := robs.sum(dtype=np.float64)) > MOST_SPIKES:
+        raise DataError(
+            f"NWB has spikes as times; {total:.2g} spikes are too many for that, and .h5, .zarr and .dset hold them"
+        )
+    return robs.astype(np.int64)
 
 
 def _units(spikes: list[NDArray[np.float64]]) -> Any:
