@@ -89,6 +89,11 @@ class Compat:
         "a one-column mask pools the cells of a dataset; cells are clamped at 0, silent ones count, ranks are averaged",
         "bits per spike of each cell over the samples of all ranks; silent cells are left out, negative ones count",
     )
+    nan_of_dead_cells: bool = _flag(
+        "trap 1",
+        "a cell without a valid sample makes the bits per spike of its dataset, and of all, NaN",
+        "it is left out of the mean, as in the lab's own later copy",
+    )
     nan_under_mask_skips: bool = _flag(
         "Q14",
         "a NaN target under a zero mask makes the dataset's whole batch be skipped",

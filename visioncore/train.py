@@ -37,7 +37,7 @@ def train(settings: Settings) -> float | None:
     from visioncore.run.loggers import make_loggers
     from visioncore.run.preset import complete
     from visioncore.run.progress import on_terminal
-    from visioncore.run.saving import WholeFiles, checkpoint_to_resume
+    from visioncore.run.saving import WholeFiles, checkpoint_to_resume, saved_step
     from visioncore.run.seeding import seed_everything
     from visioncore.training.lightning import MultiDatasetDM, MultiDatasetModel
 
@@ -82,7 +82,7 @@ def train(settings: Settings) -> float | None:
         precision=devices.precision,
         plugins=[WholeFiles()],
         callbacks=make_callbacks(settings),
-        logger=make_loggers(settings),
+        logger=make_loggers(settings, saved_step(resume)),
         limit_train_batches=settings.steps_per_epoch,
         limit_val_batches=data.limit_val_batches,
         log_every_n_steps=50,

@@ -102,7 +102,9 @@ class Validation(Steps):
         """The old bits per spike of a dataset; every rank takes part in the reduction, with or without samples."""
         bps = self.stored_bps[index].closure()
         cells = torch.zeros(0) if bps is None else bps.reshape(-1)
-        cells = cells[~torch.isnan(cells)].to(self.device).clamp(min=0.0)
+        if not self.compat.nan_of_dead_cells:
+            cells = cells[~torch.isnan(cells)]
+        cells = cells.to(self.device).clamp(min=0.0)
         total, count = cells.sum(), torch.tensor(float(cells.numel()), device=self.device)
         if dist.is_available() and dist.is_initialized():
             dist.all_reduce(total)
