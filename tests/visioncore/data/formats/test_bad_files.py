@@ -84,7 +84,7 @@ def test_an_unknown_suffix(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_damage_is_seen_or_does_no_harm(suffix: str, written: dict[str, Path], data: st.DataObject) -> None:
     path = written[suffix].with_name(f"damaged{suffix}")

@@ -128,7 +128,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 @given(metadata=st.dictionaries(st.text(max_size=5), values, max_size=4), suffix=st.sampled_from(NATIVE))
 def test_any_json_is_metadata(metadata: dict[str, object], suffix: str) -> None:
     made = recording(frames=3, metadata=metadata)
