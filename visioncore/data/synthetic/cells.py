@@ -34,7 +34,7 @@ class Cells:
         frames = (stimulus.astype(np.float64) - 127) / 255
         drive = np.einsum("thw,nqhw->tnq", frames, self.filters)
         filtered = np.zeros_like(drive)
-        for lag in range(self.kernels.shape[1]):
+        for lag in range(min(self.kernels.shape[1], len(drive))):
             filtered[lag:] += drive[: len(drive) - lag] * self.kernels[:, lag, None]
         energy = (filtered**2).sum(-1)
         simple = np.maximum(filtered[..., 0], 0.0) ** 2

@@ -44,7 +44,11 @@ def make_session(
 
     backimage: natural images, another for each trial; gaborium: clouds of Gabors; fixrsvp: trials that all show the same
     sequence, numbered in `psth_inds`. Counts are Poisson; the eye tracker loses the eye now and then.
+
+    Raises ValueError: an unknown type, or fewer `frames` of each than a trial has; whole trials are made.
     """
+    if frames < TRIAL:
+        raise ValueError(f"{frames} frames of a stimulus type: at least {TRIAL}, one trial, are expected")
     rng = np.random.default_rng(seed)
     cells = draw_cells(n_units, size, lags, rng)
     stimuli: dict[str, tuple[NDArray[np.uint8], Array]] = {}
