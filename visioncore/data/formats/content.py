@@ -20,7 +20,7 @@ from visioncore.data.errors import DataError
 from visioncore.data.recording import Recording
 
 FORMAT_VERSION = 1
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 21
 UNITS = {"stim": "grey level", "robs": "spikes per bin", "eyepos": "degrees", "t_bins": "seconds"}
 # tensors of these are kept as another type, which every reader of the format knows
 STORED = {"bool": torch.uint8, "bfloat16": torch.int16}
@@ -98,8 +98,8 @@ def restored(array: Any, dtype: str | None = None) -> Tensor:
         return value
     if dtype not in DTYPES:
         raise DataError(f"an unknown type of numbers, {str(dtype)[:40]!r}; known are {', '.join(DTYPES)}")
-    if dtype in STORED and value.dtype == STORED[dtype]:
-        return value.view(DTYPES[dtype]) if dtype != "bool" else value != 0
+    if dtype == "bfloat16" and value.dtype == STORED[dtype]:
+        return value.view(torch.bfloat16)
     return value.to(DTYPES[dtype])
 
 

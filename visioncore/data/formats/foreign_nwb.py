@@ -16,6 +16,7 @@ from visioncore.data.formats.spikes import Times, bin_ends, counts_of, unsorted
 from visioncore.data.recording import Recording
 
 BLOCK_S = 10.0  # a trial's length where a file has none
+LONGEST_PAUSE = 5.0  # between samples of the gaze, in usual steps
 
 
 def foreign(nwb: Any, stem: str) -> Recording:
@@ -66,7 +67,7 @@ def _presented(nwb: Any, stem: str) -> Any:
         raise DataError("there is no image series among the stimuli that were presented")
     if len(images) > 1 and stem not in images:
         raise DataError(
-            f"several image series were presented, {', '.join(images)}; call the file like the one to read, or link it so"
+            f"several image series were presented, {', '.join(images)}; name the file after the one to read"
         )
     return images[stem] if stem in images else next(iter(images.values()))
 
@@ -105,14 +106,18 @@ def _pixels(series: Any) -> NDArray[Any]:
 
 
 def _times(series: Any) -> Times:
-    if series.timestamps is not None:
-        times = np.asarray(series.timestamps[:], dtype=np.float64)
-    elif series.rate:
-        times = (series.starting_time or 0.0) + np.arange(len(series.data)) / float(series.rate)
-    else:
-        raise DataError(f"{series.name!r} has neither timestamps nor a rate")
+    times = _clock(series)
     if not len(times) or unsorted(times):
         raise DataError(f"the timestamps of {series.name!r} are finite and increase from frame to frame; these do not")
+    return times
+
+
+def _clock(series: Any) -> Times:
+    if series.timestamps is not None:
+        return np.asarray(series.timestamps[:], dtype=np.float64)
+    if not series.rate:
+        raise DataError(f"{series.name!r} has neither timestamps nor a rate")
+    times: Times = (series.starting_time or 0.0) + np.arange(len(series.data)) / float(series.rate)
     return times
 
 
@@ -142,15 +147,19 @@ def _gaze(nwb: Any) -> Any:
 
 
 def _at(gaze: Any, times: Times) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(T, 2) gaze and (T,) 1 where it is known, at `times`."""
-    sampled = _times(gaze)
+    """(T, 2) gaze and (T,) 1 where it is known, at `times`: the samples on both sides are finite, and no pause lies between them."""
+    sampled = _clock(gaze)
     position = np.asarray(gaze.data[:], dtype=np.float64) * gaze.conversion + gaze.offset
     if len(sampled) != len(position):
         raise DataError(f"{gaze.name!r} has {len(position)} positions and {len(sampled)} timestamps")
-    seen = np.isfinite(position).all(1)
-    if not seen.any():
+    sampled, order = np.unique(sampled, return_index=True)
+    order, sampled = order[np.isfinite(sampled)], sampled[np.isfinite(sampled)]
+    position, seen = position[order], np.isfinite(position[order]).all(1)
+    if seen.sum() < 2:
         return np.zeros((len(times), 2), np.float32), np.zeros(len(times), np.float32)
     eye = np.stack([np.interp(times, sampled[seen], axis[seen]) for axis in position.T], 1)
-    # known where the samples on both sides are
     known = np.interp(times, sampled, seen.astype(np.float64), left=0, right=0) == 1
+    steps = np.diff(sampled)
+    after = np.clip(np.searchsorted(sampled, times, side="right") - 1, 0, len(steps) - 1)
+    known &= steps[after] <= LONGEST_PAUSE * np.median(steps)
     return eye.astype(np.float32), known.astype(np.float32)

@@ -1,7 +1,7 @@
 """HDF5, a native format: a dataset for each covariate in the group `covariates`, in chunks of whole frames.
 
 Root attribute: `format_version`; the dataset `metadata` is JSON text. Attributes of a covariate: `dtype`, that of the tensor, and
-`unit`. Booleans are kept as bytes.
+`unit`. Booleans are kept as bytes, bfloat16 as int16 of the same bits.
 """
 
 from __future__ import annotations

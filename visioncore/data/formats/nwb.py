@@ -16,7 +16,9 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from visioncore.data.errors import DataError
 from visioncore.data.formats.content import (
@@ -40,6 +42,7 @@ try:
     from pynwb import NWBHDF5IO, H5DataIO, NWBFile, TimeSeries
     from pynwb.behavior import EyeTracking, SpatialSeries
     from pynwb.core import VectorData, VectorIndex
+    from pynwb.epoch import TimeIntervals
     from pynwb.image import ImageSeries
     from pynwb.misc import Units
 
@@ -73,9 +76,9 @@ def write(recording: Recording, path: Path) -> None:
         "metadata": recording.metadata,
     }
     nwb = NWBFile(
-        session_description=f"stimulus {recording.metadata.get('name', 'unnamed')}, frame by frame, and spikes to it",
+        session_description=_text(f"stimulus {recording.metadata.get('name')}, frame by frame, and spikes to it"),
         identifier=uuid4().hex,
-        session_id=str(recording.metadata.get("sess", "unknown")),
+        session_id=_text(recording.metadata.get("sess", "unknown")),
         session_start_time=_start(recording.metadata),
     )
     frames = ImageSeries(
@@ -87,7 +90,8 @@ def write(recording: Recording, path: Path) -> None:
     )
     nwb.add_stimulus(frames)
     nwb.units = _units(list(times_of(counts, times)))
-    _add_trials(nwb, recording, times)
+    if "trial_inds" in recording and recording["trial_inds"].ndim == 1 and len(times):
+        nwb.trials = _trials(_numbers(recording["trial_inds"]), times)
     behavior = nwb.create_processing_module("behavior", "the gaze, and where the eye tracker had the eye")
     others = nwb.create_processing_module("covariates", "other covariates of the frames")
     for name in recording.covariates:
@@ -127,9 +131,9 @@ def _times(recording: Recording) -> NDArray[np.float64]:
         raise DataError(
             f"NWB needs stim, robs and t_bins, {', '.join(absent)} is missing; .h5, .zarr and .dset do without"
         )
-    exact = stored(recording["t_bins"])
-    times = exact.astype(np.float64)
-    if times.ndim != 1 or unsorted(times) or not np.array_equal(times.astype(exact.dtype), exact):
+    exact = recording["t_bins"]
+    times = _numbers(exact).astype(np.float64)
+    if times.ndim != 1 or unsorted(times) or not torch.equal(restored(times, dtype_name(exact)), exact.cpu()):
         raise DataError(
             "NWB has spikes as times, and needs t_bins (T,) that are finite and increase from bin to bin; "
             ".h5, .zarr and .dset hold others"
@@ -138,7 +142,7 @@ def _times(recording: Recording) -> NDArray[np.float64]:
 
 
 def _counts(recording: Recording) -> NDArray[np.int64]:
-    robs = stored(recording["robs"])
+    robs = _numbers(recording["robs"])
     if robs.ndim != 2 or robs.dtype.kind == "c" or not ((robs >= 0) & (robs < np.inf) & (np.floor(robs) == robs)).all():
         raise DataError(
             "NWB has spikes as times, and robs (T, units) are not all whole numbers from 0 on; .h5, .zarr and .dset hold them"
@@ -148,6 +152,11 @@ def _counts(recording: Recording) -> NDArray[np.int64]:
             f"NWB has spikes as times; {total:.2g} spikes are too many for that, and .h5, .zarr and .dset hold them"
         )
     return robs.astype(np.int64)
+
+
+def _numbers(value: Tensor) -> NDArray[Any]:
+    """As other programs are to read them: bfloat16 as float32."""
+    return stored(value.float() if value.dtype == torch.bfloat16 else value)
 
 
 def _units(spikes: list[NDArray[np.float64]]) -> Any:
@@ -164,7 +173,7 @@ def _units(spikes: list[NDArray[np.float64]]) -> Any:
 
 
 def _data(recording: Recording, name: str) -> Any:
-    array = stored(recording[name])
+    array = _numbers(recording[name])
     if array.ndim > 4 or array.dtype.kind == "c" or (name == "stim" and array.ndim < 3):
         raise DataError(
             f"NWB holds no {name} of shape {array.shape} and type {array.dtype}; .h5, .zarr and .dset hold it"
@@ -174,15 +183,27 @@ def _data(recording: Recording, name: str) -> Any:
     return H5DataIO(array, chunks=chunks(array), compression="gzip", compression_opts=1, shuffle=array.itemsize > 1)
 
 
-def _add_trials(nwb: Any, recording: Recording, times: NDArray[np.float64]) -> None:
-    if "trial_inds" not in recording or recording["trial_inds"].ndim != 1 or not len(times):
-        return
-    trials = stored(recording["trial_inds"])
+def _trials(trials: NDArray[Any], times: NDArray[np.float64]) -> Any:
+    """The table: from the first frame of each run of equal numbers to its last."""
     first = np.flatnonzero(np.append(True, trials[1:] != trials[:-1]))
     last = np.append(first[1:], len(trials)) - 1
-    nwb.add_trial_column("trial", "the trial's number in `trial_inds`")
-    for start, stop in zip(first, last, strict=True):
-        nwb.add_trial(start_time=times[start], stop_time=times[stop], trial=trials[start])
+    columns = {
+        "start_time": ("seconds", times[first]),
+        "stop_time": ("seconds", times[last]),
+        "trial": ("its number in `trial_inds`", trials[first]),
+    }
+    return TimeIntervals(
+        name="trials",
+        description="trials",
+        id=np.arange(len(first)),
+        columns=[VectorData(name=name, description=told, data=data) for name, (told, data) in columns.items()],
+        colnames=list(columns),
+    )
+
+
+def _text(value: Any) -> str:
+    """HDF5 ends a text at a zero byte."""
+    return str(value).encode(errors="replace").decode().replace("\0", " ")
 
 
 def _start(metadata: dict[str, Any]) -> datetime:

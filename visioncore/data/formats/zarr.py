@@ -1,7 +1,7 @@
 """Zarr (version 3), a native format: a folder with an array for each covariate in the group `covariates`, in chunks of whole frames.
 
 Root attributes: `format_version`, `checksum`, `metadata` as JSON text. Attributes of a covariate: `dtype`, that of the tensor;
-`unit`. Booleans are kept as bytes.
+`unit`. Booleans are kept as bytes, bfloat16 as int16 of the same bits.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def read(path: Path) -> Recording:
         if not isinstance(group, zarr.Group):
             raise DataError("there is no group `covariates`")
         covariates = {}
-        for name, array in group.arrays():
+        for name, array in sorted(group.arrays()):
             dtype = array.attrs.get("dtype")
             covariates[name] = restored(array[...], None if dtype is None else str(dtype))
         recording = Recording(covariates, parsed(str(root.attrs.get("metadata", "{}"))))

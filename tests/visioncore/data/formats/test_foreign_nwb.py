@@ -192,6 +192,16 @@ def test_gaze_that_was_never_seen(read: Read) -> None:
     assert (made["eyepos"] == 0).all() and (made["dpi_valid"] == 0).all()
 
 
+def test_gaze_is_not_known_over_a_pause(read: Read) -> None:
+    """Nor is the tracker's clock as good as the screen's."""
+    nwb = session(images())
+    sampled = np.concatenate([np.arange(1.9, 2.1, 0.002), np.arange(2.3, 2.6, 0.002)])
+    sampled[10], sampled[11] = sampled[9], np.nan
+    nwb.add_acquisition(gaze(data=np.stack([sampled, sampled], 1), times=sampled))
+    valid = read(nwb)["dpi_valid"].numpy()
+    np.testing.assert_array_equal(valid, (TIMES <= 2.098) | (TIMES >= 2.3))
+
+
 def test_trials(read: Read) -> None:
     nwb = session(images())
     for start, stop in ((TIMES[12], TIMES[19]), (TIMES[2], TIMES[9])):

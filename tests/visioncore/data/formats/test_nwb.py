@@ -125,6 +125,26 @@ def test_silent_units_come_back(tmp_path: Path) -> None:
     assert same(read_recording(tmp_path / "a.nwb"), made)
 
 
+def test_bfloat16_is_float32_to_others(tmp_path: Path) -> None:
+    made = recording(ori=torch.arange(40.0).bfloat16(), robs=torch.ones(40, 2).bfloat16())
+    write_recording(made, tmp_path / "a.nwb")
+    assert same(read_recording(tmp_path / "a.nwb"), made)
+    with NWBHDF5IO(tmp_path / "a.nwb", "r") as io:
+        assert io.read().processing["covariates"]["ori"].data[:].tolist() == list(range(40))
+
+
+def test_names_that_hdf5_would_cut(tmp_path: Path) -> None:
+    made = recording(metadata={"sess": "a\0b\ud800", "name": "\0"})
+    write_recording(made, tmp_path / "a.nwb")
+    assert same(read_recording(tmp_path / "a.nwb"), made)
+
+
+def test_a_trial_a_frame(tmp_path: Path) -> None:
+    write_recording(recording(trial_inds=torch.arange(40)), tmp_path / "a.nwb")
+    with NWBHDF5IO(tmp_path / "a.nwb", "r") as io:
+        assert len(io.read().trials) == 40
+
+
 def test_minus_zero_spikes_are_none(tmp_path: Path) -> None:
     write_recording(recording(robs=torch.full((40, 1), -0.0)), tmp_path / "a.nwb")
     assert same(read_recording(tmp_path / "a.nwb"), recording(robs=torch.zeros(40, 1)))

@@ -47,7 +47,7 @@ def test_every_type_of_number(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.float32, torch.float64, torch.float16])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.float64, torch.float16, torch.bfloat16])
 def test_every_type_of_stimulus_and_of_counts(tmp_path: Path, suffix: str, dtype: torch.dtype) -> None:
     made = recording()
     made = recording(stim=made["stim"].to(dtype), robs=made["robs"].to(dtype), t_bins=torch.arange(40.0).to(dtype))
