@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     with told() as outcome:
         settings, hydras = read(sys.argv[1:] if arguments is None else arguments)
-        if hydras:
+        if any(hydras):
             from visioncore.run.composition import run_with_hydra
 
             run_with_hydra(settings, hydras, train)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from visioncore.errors import ConfigError, nearest, one_of
@@ -16,6 +17,8 @@ def parse_model_config(raw: Mapping[str, Any], source: str = "the model config")
     if not isinstance(raw, Mapping):
         raise ConfigError(f"{source}: a mapping of stages is expected, {shown(raw)} found")
     values: dict[str, Any] = {key: value for key, value in raw.items() if not str(key).startswith("_")}
+    known = [str(item.metadata.get("key", item.name)) for item in fields(ModelConfig)]
+    check_keys(values, known, "", source)
     if values.get("compat") == "all":
         values["compat"] = vars(Compat.all())
     for name in TYPES:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from visioncore.run.settings import Settings, from_values, kind_of, settings_fields
+from visioncore.errors import nearest
+from visioncore.run.settings import Settings, SettingsError, from_values, kind_of, settings_fields
 
 DESCRIPTION = "Train one network of primary visual cortex on many recording sessions."
 EPILOG = """\
@@ -58,28 +59,39 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+class Hydras(NamedTuple):
+    """What of the command line is Hydra's, in two parts: it does not take an option between two overrides."""
+
+    options: list[str]
+    overrides: list[str]
+
+
+def split(arguments: Sequence[str]) -> tuple[list[str], Hydras]:
     """Ours and Hydra's: overrides such as `a.b=c`, `+a=b`, `~a`, `a@b=c`, and Hydra's own options.
 
     An option's value may hold `=`, so what follows an option of ours that takes a value is its value.
     """
     takes_value = {f"--{item.name}" for item in settings_fields() if kind_of(item) != "bool"}
     ours: list[str] = []
-    hydras: list[str] = []
+    hydras = Hydras([], [])
     rest = iter(arguments)
     for argument in rest:
         if argument in takes_value:
             ours += [argument, *([value] if (value := next(rest, None)) is not None else [])]
         elif argument.split("=", 1)[0] in HYDRA_OPTIONS:
-            hydras += [argument, *([next(rest, "")] if argument in WITH_VALUE else [])]
+            hydras.options.extend([argument, *([next(rest, "")] if argument in WITH_VALUE else [])])
         elif argument.startswith("-"):
             ours.append(argument)
         else:
-            hydras.append(argument)
+            hydras.overrides.append(argument)
     return ours, hydras
 
 
-def read(arguments: Sequence[str]) -> tuple[Settings, list[str]]:
-    """Settings of our options, and the arguments that are Hydra's."""
+def read(arguments: Sequence[str]) -> tuple[Settings, Hydras]:
+    """Settings of our options, and the arguments that are Hydra's. Raises SettingsError: an option that there is not."""
     ours, hydras = split(arguments)
-    return from_values(vars(parser().parse_args(ours))), hydras
+    known, unknown = parser().parse_known_args(ours)
+    if unknown:
+        options = [f"--{item.name}" for item in settings_fields()]
+        raise SettingsError(f"there is no option {unknown[0]}{nearest(unknown[0], options)}; --help lists them")
+    return from_values(vars(known)), hydras

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from visioncore.compat import Compat
+from visioncore.compat import FLAGS, Compat
+from visioncore.errors import nearest
+from visioncore.run.command_line import Hydras
 from visioncore.run.settings import Settings, SettingsError, from_values, settings_fields
 
 
@@ -40,15 +45,18 @@ def settings_of(config: Mapping[str, Any], given_keys: Sequence[str]) -> Setting
     return from_values(values, frozenset(names))
 
 
-def run_with_hydra(settings: Settings, arguments: Sequence[str], train: Callable[[Settings], Any]) -> None:
-    """Compose `visioncore/configs` with our options and Hydra's arguments, and train, once or for each job of a sweep."""
+def run_with_hydra(settings: Settings, hydras: Hydras, train: Callable[[Settings], Any]) -> None:
+    """Compose `visioncore/configs` with our options and Hydra's arguments, which win, and train, once or for each job of a sweep."""
     try:
         import hydra
         from hydra.core.hydra_config import HydraConfig
+        from hydra.errors import HydraException
+        from hydra.types import RunMode
         from omegaconf import OmegaConf
+        from omegaconf.errors import OmegaConfBaseException
     except ImportError as error:
         raise SettingsError(
-            f"{' '.join(arguments)} is for Hydra, which is not installed; pip install hydra-core, or use --options"
+            f"{' '.join(hydras.options + hydras.overrides)} is for Hydra, which is not installed; pip install hydra-core, or use --options"
         ) from error
 
     def job(config: Any) -> Any:
@@ -59,10 +67,30 @@ def run_with_hydra(settings: Settings, arguments: Sequence[str], train: Callable
         # a chosen group is a choice of all that it says
         given += [key for key in keys if key.split(".")[0] in groups and _differs(content, key)]
         given += ["compat"] if any(key.split(".")[0] == "compat" for key in given) else []
-        return train(settings_of(content, given))
+        settings = settings_of(content, given)
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            # each job of a sweep has a folder of its own
+            settings = dataclasses.replace(settings, experiment_name=f"{settings.name}-{HydraConfig.get().job.num}")
+        return train(settings)
 
-    sys.argv = [sys.argv[0], *overrides_of(settings), *arguments]
-    hydra.main(version_base="1.3", config_path="pkg://visioncore.configs", config_name="train")(job)()
+    # Hydra prints errors in its own way, and leaves with 1, unless it is asked to let them through
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv = [sys.argv[0], *hydras.options, *overrides_of(settings), *hydras.overrides]
+    try:
+        hydra.main(version_base="1.3", config_path="pkg://visioncore.configs", config_name="train")(job)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise SettingsError(_sentence(str(error))) from error
+
+
+def _sentence(message: str) -> str:
+    """Hydra's complaint in a line; for a key that there is not, with the nearest."""
+    unknown = re.match(r"Could not override '([^']+)'", message)
+    if unknown is not None:
+        keys = [str(item.metadata["key"]) for item in settings_fields()] + [f"compat.{flag.name}" for flag in FLAGS]
+        return f"there is no setting {unknown[1]!r}{nearest(unknown[1], keys)}; --cfg job prints them all"
+    message = message.split("Config search path", 1)[0]
+    first, *rest = (" ".join(line.split()) for line in message.splitlines() if line.strip())
+    return f"{first.rstrip('.')}; {' '.join(rest)}" if rest else first
 
 
 def _differs(content: Mapping[str, Any], key: str) -> bool:
@@ -92,8 +120,9 @@ def _compat_overrides(names: str) -> list[str]:
 
 
 def _quoted(value: Any) -> str:
+    """As Hydra's grammar reads it back: in quotes, a backslash is one unless a quote follows."""
     if value is None:
         return "null"
     if isinstance(value, bool | int | float):
         return str(value).lower() if isinstance(value, bool) else repr(value)
-    return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return "'" + re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), str(value)) + "'"

@@ -78,7 +78,9 @@ class Generators(pl.Callback):
             torch.cuda.set_rng_state_all([state.cpu() for state in kept["cuda"]])
         random.setstate((3, tuple(kept["python"]), None))
         state = kept["numpy"]
-        np.random.set_state({**state, "state": {**state["state"], "key": np.array(state["state"]["key"], dtype=np.uint32)}})
+        np.random.set_state(
+            {**state, "state": {**state["state"], "key": np.array(state["state"]["key"], dtype=np.uint32)}}
+        )
 
 
 def checkpoint_callback(settings: Settings) -> ModelCheckpoint:

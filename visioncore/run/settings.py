@@ -13,11 +13,12 @@ from typing import Any, Literal
 
 from visioncore.compat import Compat
 from visioncore.errors import nearest, one_of
-from visioncore.training.lightning.optimisation import LR_SCHEDULERS
 
 PRECISIONS = ("16", "bf16", "32", "16-mixed", "bf16-mixed")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 LOGGERS = ("csv", "wandb")
+# those of the optimiser, which imports torch; --help does not wait for that
+LR_SCHEDULERS = ("none", "step", "plateau", "cosine", "cosine_warmup")
 
 
 class SettingsError(ValueError):

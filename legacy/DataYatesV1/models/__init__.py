@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from DataYatesV1.models.config_loader import load_config, load_dataset_configs
+from .config_loader import load_config, load_dataset_configs
 from visioncore.models import build_model as _build_model
 
 __all__ = ["build_model", "load_config", "load_dataset_configs"]

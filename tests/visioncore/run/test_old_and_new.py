@@ -69,7 +69,12 @@ def run(tmp_path: Path, commands: dict[str, tuple[Path, list[str]]]) -> dict[str
     for name, (tree, command) in commands.items():
         path = os.pathsep.join(map(str, (ROOT / "legacy", ROOT, tree)))
         environment = {**os.environ, "PYTHONPATH": path, "WANDB_MODE": "disabled", "PYTHONWARNINGS": "ignore"}
-        watcher = [sys.executable, str(Path(__file__).with_name("watched.py")), str(tmp_path / f"{name}.json"), *command]
+        watcher = [
+            sys.executable,
+            str(Path(__file__).with_name("watched.py")),
+            str(tmp_path / f"{name}.json"),
+            *command,
+        ]
         started[name] = subprocess.Popen(
             watcher, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
@@ -90,7 +95,9 @@ def old_and_new(tmp_path: Path, told: list[str]) -> tuple[dict[str, Any], dict[s
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_same_bits_as_the_old_script(study: SyntheticStudy, tmp_path: Path, name: str) -> None:
-    told = options(study, tmp_path / "runs", name, 25, 2, lr_scheduler=SCHEDULES[name], warmup_epochs=1, core_lr_scale=0.5)
+    told = options(
+        study, tmp_path / "runs", name, 25, 2, lr_scheduler=SCHEDULES[name], warmup_epochs=1, core_lr_scale=0.5
+    )
     old, new = old_and_new(tmp_path, told)
     assert len(old["losses"]) == 50 and "nan" not in old["metrics"][-1].values()
     assert old == new

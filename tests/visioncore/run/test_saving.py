@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from visioncore.run.saving import Generators, SavingError, WholeFiles, checkpoint_to_resume, saved_step
+from visioncore.run.settings import SettingsError, from_values
+
+# a process whose files must not grow beyond 100 kB stands for a full disk
+FULL = """
+import resource, signal, sys, torch
+from visioncore.run.saving import SavingError, WholeFiles
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    WholeFiles().save_checkpoint({"weights": torch.ones(1_000_000)}, sys.argv[1])
+except SavingError as error:
+    print(error)
+"""
+
+
+def test_a_whole_file_and_nothing_beside_it(tmp_path: Path) -> None:
+    WholeFiles().save_checkpoint({"a": torch.ones(3)}, tmp_path / "run" / "last.ckpt")
+    assert os.listdir(tmp_path / "run") == ["last.ckpt"]
+    assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["a"].tolist() == [1, 1, 1]
+
+
+def test_others_may_read_it_as_the_umask_has_it(tmp_path: Path) -> None:
+    WholeFiles().save_checkpoint({}, tmp_path / "a.ckpt")
+    umask = os.umask(0)
+    os.umask(umask)
+    assert (tmp_path / "a.ckpt").stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path: Path) -> None:
+    WholeFiles().save_checkpoint({"step": 1}, tmp_path / "last.ckpt")
+    told = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path / "last.ckpt")], capture_output=True, text=True, check=True
+    ).stdout
+    assert "last.ckpt cannot be written" in told and "what was saved before is as it was" in told
+    assert os.listdir(tmp_path) == ["last.ckpt"] and torch.load(tmp_path / "last.ckpt", weights_only=True) == {
+        "step": 1
+    }
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(SavingError, match="Permission denied"):
+        WholeFiles().save_checkpoint({}, tmp_path / "a.ckpt")
+
+
+def test_generators_go_on_where_they_were() -> None:
+    callback, checkpoint, nobody = Generators(), {}, SimpleNamespace()
+    np.random.normal()  # leaves a second draw behind
+    callback.on_save_checkpoint(nobody, nobody, checkpoint)  # type: ignore[arg-type]
+    drawn = (torch.rand(2).tolist(), random.random(), np.random.normal(), np.random.rand())
+    callback.on_load_checkpoint(nobody, nobody, checkpoint)  # type: ignore[arg-type]
+    callback.on_train_start(nobody, nobody)  # type: ignore[arg-type]
+    assert (torch.rand(2).tolist(), random.random(), np.random.normal(), np.random.rand()) == drawn
+
+
+def test_their_states_are_plain(tmp_path: Path) -> None:
+    checkpoint: dict[str, Any] = {}
+    Generators().on_save_checkpoint(SimpleNamespace(), SimpleNamespace(), checkpoint)  # type: ignore[arg-type]
+    torch.save(checkpoint, tmp_path / "a.ckpt")
+    assert torch.load(tmp_path / "a.ckpt", weights_only=True)["generators"].keys() == checkpoint["generators"].keys()
+
+
+def test_nothing_to_resume() -> None:
+    assert checkpoint_to_resume(from_values({})) is None and saved_step(None) is None
+
+
+def test_auto_takes_the_runs_last_checkpoint_if_there_is_one(tmp_path: Path) -> None:
+    settings = from_values({"resume": "auto", "checkpoint_dir": str(tmp_path), "experiment_name": "run"})
+    assert checkpoint_to_resume(settings) is None
+    (tmp_path / "run").mkdir()
+    for age, name in enumerate(("last.ckpt", "last-v1.ckpt")):
+        (tmp_path / "run" / name).touch()
+        os.utime(tmp_path / "run" / name, (age, age))
+    assert checkpoint_to_resume(settings) == str(tmp_path / "run" / "last-v1.ckpt")
+
+
+def test_a_checkpoint_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"nope\.ckpt is no checkpoint file"):
+        checkpoint_to_resume(from_values({"resume": str(tmp_path / "nope.ckpt")}))
+    (tmp_path / "text.ckpt").write_text("not a checkpoint")
+    torch.save({"weights": 1}, tmp_path / "weights.ckpt")
+    for name in ("text.ckpt", "weights.ckpt"):
+        with pytest.raises(SettingsError, match="no checkpoint that can be gone on from"):
+            saved_step(str(tmp_path / name))
+
+
+def test_the_step_that_was_saved(tmp_path: Path) -> None:
+    torch.save({"global_step": 12}, tmp_path / "a.ckpt")
+    assert saved_step(str(tmp_path / "a.ckpt")) == 12
