@@ -1,15 +1,18 @@
-"""Old names resolve, old checkpoints become new ones: `legacy.checkpoint` has the files."""
+"""Old names resolve, old checkpoints become new ones: `legacy.checkpoint` has the files, `python -m legacy` the commands."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import Any
 
+__version__ = "0.1.0"
+
 _HOMES = {
     "Checkpoint": "legacy.checkpoint",
     "CheckpointError": "legacy.checkpoint",
     "Damaged": "legacy.checkpoint",
     "Refused": "legacy.checkpoint",
+    "load_checkpoint": "legacy.loading",
     "read": "legacy.checkpoint",
     "write_ckpt": "legacy.checkpoint",
     "write_safetensors": "legacy.checkpoint",

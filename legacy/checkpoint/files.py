@@ -29,11 +29,14 @@ class Source:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[int]:
-        """A descriptor to read from. Raises `Damaged` where the file is no longer the one that was read."""
+        """A descriptor to read from. Raises `Damaged` where the file is no longer the one that was read, at the end as well."""
         with opened(self.path) as (descriptor, now):
             if now != self:
                 raise Damaged(f"{self.path} was changed after it was read: read it again")
             yield descriptor
+            after = os.fstat(descriptor)
+            if (after.st_size, after.st_mtime_ns) != (self.size, self.mtime_ns):
+                raise Damaged(f"{self.path} is being written to: read it again once that is done")
 
 
 @contextlib.contextmanager
@@ -80,13 +83,15 @@ def blocks(descriptor: int, offset: int, count: int) -> Iterator[bytes]:
 
 
 class Destination:
-    """A file being written under a temporary name: what is given is gathered, what is copied goes from file to file."""
+    """A file being written under a temporary name: small things are gathered, what is copied goes through one buffer, or not at all."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._gathered = bytearray()
         self._written = 0
-        self._ranges = hasattr(os, "copy_file_range")
+        self._buffer = memoryview(bytearray())
+        # On a disk of this machine a buffer is faster; elsewhere (a server's disk, copy-on-write) the system may copy by itself.
+        self._ranges = hasattr(os, "copy_file_range") and os.major(os.fstat(descriptor).st_dev) == 0
 
     @property
     def position(self) -> int:
@@ -98,11 +103,13 @@ class Destination:
             self.flush()
 
     def flush(self) -> None:
-        left = memoryview(self._gathered)
-        while left:
-            left = left[os.write(self._descriptor, left) :]
-        self._written += len(self._gathered)
+        self._put(memoryview(self._gathered))
         self._gathered = bytearray()
+
+    def settle(self) -> None:
+        """What was given so far is on the disk when this returns: little is left for the end."""
+        self.flush()
+        getattr(os, "fdatasync", os.fsync)(self._descriptor)
 
     def rewrite(self, offset: int, data: bytes) -> None:
         """Replaces bytes already given."""
@@ -115,8 +122,39 @@ class Destination:
             self.flush()
             copied = self._copy_ranges(source, offset, count)
             offset, count = offset + copied, count - copied
-        for piece in blocks(source, offset, count):
-            self.write(piece)
+        for _ in self._copied(source, offset, count):
+            pass
+
+    def copy_checked(self, source: int, offset: int, count: int) -> int:
+        """The same, with every byte looked at; returns their CRC-32."""
+        crc = 0
+        for piece in self._copied(source, offset, count):
+            crc = zlib.crc32(piece, crc)
+        return crc
+
+    def _copied(self, source: int, offset: int, count: int) -> Iterator[bytes | memoryview]:
+        """Each piece once it is written; valid until the next."""
+        if count < CHUNK // 16:
+            data = read_at(source, offset, count)
+            self.write(data)
+            yield data
+            return
+        self.flush()
+        if not self._buffer:
+            self._buffer = memoryview(bytearray(CHUNK))
+        end = offset + count
+        while offset < end:
+            got = os.preadv(source, [self._buffer[: min(CHUNK, end - offset)]], offset)
+            if not got:
+                raise Damaged(f"the file ends at byte {offset:,}, where {end - offset:,} more bytes should follow")
+            self._put(self._buffer[:got])
+            yield self._buffer[:got]
+            offset += got
+
+    def _put(self, data: memoryview) -> None:
+        self._written += len(data)
+        while data:
+            data = data[os.write(self._descriptor, data) :]
 
     def _copy_ranges(self, source: int, offset: int, count: int) -> int:
         done = 0
@@ -133,14 +171,6 @@ class Destination:
             done += step
         self._written += done
         return done
-
-    def copy_checked(self, source: int, offset: int, count: int) -> int:
-        """The same, with every byte looked at; returns their CRC-32."""
-        crc = 0
-        for piece in blocks(source, offset, count):
-            crc = zlib.crc32(piece, crc)
-            self.write(piece)
-        return crc
 
 
 @contextlib.contextmanager

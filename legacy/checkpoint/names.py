@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from legacy.checkpoint.records import DTYPES, STORAGE_DTYPES, Global
-from legacy.checkpoint.structure import Step, place, walk
+from legacy.checkpoint.structure import KEY, Step, place, walk
 
 Verdict: TypeAlias = Literal["allowed", "shimmed", "refused"]
 PLACES: Final = 20  # of each name; the count goes on
@@ -54,48 +55,69 @@ ALIASES: Final = {
     },
 }
 
-# The lab's trees under each root they have had, and what Lightning and argparse wrap hyper-parameters in.
-_OLD_ROOTS: Final = frozenset({"models", "training", "DataYatesV1", "train_ddp_multidataset", "regularizers", "jake"})
-_OLD_NAMES: Final = frozenset(
-    ["argparse.Namespace"]
-    + [
-        f"{home}.AttributeDict"
-        for home in ("pytorch_lightning.utilities.parsing", "lightning.pytorch.utilities.parsing")
-    ]
-    + ["lightning_fabric.utilities.data.AttributeDict", "lightning.fabric.utilities.data.AttributeDict"]
-    + [
-        f"__main__.{name}"
-        for name in [
-            "MultiDatasetModel",
-            "MultiDatasetDM",
-            "PLCoreVisionModel",
-            "MultiDatasetPLCore",
-            "Heartbeat",
-            "EpochHeartbeat",
-            "CurriculumCallback",
-            "ContrastWeightedSampler",
-            "LinearWarmupCosineAnnealingLR",
-            "Float32View",
-            "cast_stim",
-            "group_collate",
-        ]
-    ]
+# The lab's trees under each root they have had, and what it defined in the script itself.
+OLD_ROOTS: Final = frozenset({"models", "training", "DataYatesV1", "train_ddp_multidataset", "regularizers", "jake"})
+_SCRIPT: Final = (
+    "MultiDatasetModel MultiDatasetDM PLCoreVisionModel MultiDatasetPLCore Heartbeat EpochHeartbeat CurriculumCallback "
+    "ContrastWeightedSampler LinearWarmupCosineAnnealingLR Float32View cast_stim group_collate"
 )
-_CALLBACKS: Final = (
-    "pytorch_lightning.callbacks.",
-    "lightning.pytorch.callbacks.",
-)  # keys of callback states up to 1.4
+_LIGHTNINGS: Final = ("pytorch_lightning", "lightning.pytorch")
+_FABRICS: Final = ("lightning_fabric", "lightning.fabric", "lightning_lite")
+
+# What a rule writes as a plain value wherever it stands (`rules/values.py`).
+ATTRIBUTE_DICTS: Final = frozenset(
+    [f"{home}.utilities.parsing.AttributeDict" for home in _LIGHTNINGS]
+    + [f"{home}.utilities.data.AttributeDict" for home in _FABRICS]
+)
+NAMESPACES: Final = frozenset({"argparse.Namespace", "types.SimpleNamespace"})
+PATHS: Final = frozenset(
+    f"pathlib{sub}.{name}Path"
+    for sub in ("", "._local")  # Python 3.13 moved them
+    for name in ("Posix", "Windows", "PurePosix", "PureWindows")
+)
+ARRAYS: Final = frozenset(f"numpy.{package}.multiarray._reconstruct" for package in ("core", "_core"))
+OMEGACONF: Final = frozenset(
+    ["omegaconf.dictconfig.DictConfig", "omegaconf.listconfig.ListConfig", "typing.Any"]
+    + [f"omegaconf.base.{name}" for name in ("ContainerMetadata", "Metadata")]
+    + [f"omegaconf.nodes.{name}Node" for name in ("Any", "String", "Integer", "Float", "Boolean", "Bytes", "Path")]
+)
+ENUMS: Final = tuple(f"{home}.utilities.enums." for home in (*_LIGHTNINGS, *_FABRICS))
+_ANYWHERE: Final = frozenset(
+    ATTRIBUTE_DICTS
+    | NAMESPACES
+    | PATHS
+    | ARRAYS
+    | OMEGACONF
+    | {"numpy.ndarray", *(f"__main__.{name}" for name in _SCRIPT.split())}
+    | {f"pytorch_lightning.utilities.{home}._gpus_arg_default" for home in ("argparse", "argparse_utils")}
+)
+CALLBACKS: Final = tuple(f"{home}.callbacks." for home in _LIGHTNINGS)
+
+# Libraries whose classes and functions, as hyper-parameters, become their names; objects of them are left out.
+HYPER_PARAMETERS: Final = ("hyper_parameters", "datamodule_hyper_parameters", "hparams")
+_LIBRARIES: Final = ("torch.nn.", "torch.optim.", "torch._C._nn.", "torchmetrics.", "torchvision.models.")
+PARTIAL: Final = "functools.partial"
 
 
-def verdict(name: Global) -> Verdict:
-    """What becomes of a global. A dotted name, a chain of attributes in truth, is never taken."""
+def verdict(name: Global, trail: Sequence[Step] = ()) -> Verdict:
+    """What becomes of a global at that place. A dotted name, a chain of attributes in truth, is never taken."""
     full = str(name)
     if full in LOADABLE or full in REPLACED or full in ALIASES:
         return "allowed"
     if not name.name.isidentifier() or not all(part.isidentifier() for part in name.module.split(".")):
         return "refused"
-    if full in _OLD_NAMES or name.module.partition(".")[0] in _OLD_ROOTS or full.startswith(_CALLBACKS):
+    root = name.module.partition(".")[0]
+    if full in _ANYWHERE or root in OLD_ROOTS or full.startswith((*CALLBACKS, *ENUMS)):
         return "shimmed"
+    if trail and trail[0] in HYPER_PARAMETERS and (full == PARTIAL or full.startswith(_LIBRARIES)):
+        return "shimmed"
+    if (
+        len(trail) == 2
+        and trail[0] == "callbacks"
+        and trail[1] is KEY
+        and root not in sys.stdlib_module_names - {"__main__"}
+    ):
+        return "shimmed"  # up to Lightning 1.4 callbacks were keyed by their classes, wherever those lived
     return "refused"
 
 
@@ -117,15 +139,19 @@ class Globals:
 
 
 class Tally:
-    """Counts the globals of a walk."""
+    """Counts the globals of a walk. A name that is refused at one of its places is refused."""
 
     def __init__(self) -> None:
         self._uses: dict[Global, Use] = {}
+        self._verdicts: dict[Global, Verdict] = {}
 
     def add(self, name: Global, trail: list[Step]) -> None:
         use = self._uses.get(name)
         if use is None:
             use = self._uses[name] = Use()
+            self._verdicts[name] = verdict(name, trail)
+        elif self._verdicts[name] == "shimmed":
+            self._verdicts[name] = verdict(name, trail)
         use.count += 1
         if len(use.places) < PLACES:
             use.places.append(place(trail))
@@ -134,13 +160,12 @@ class Tally:
         """By verdict; with those `named` at some byte of a program that threw away what it made of them."""
         for name, position in named:
             if name not in self._uses:
-                gone = (
-                    [] if verdict(name) == "allowed" else [f"byte {position:,} of the pickle, left out of the result"]
-                )
-                self._uses[name] = Use(1, gone)
+                self._verdicts[name] = verdict(name)
+                gone = f"byte {position:,} of the pickle, left out of the result"
+                self._uses[name] = Use(1, [] if self._verdicts[name] == "allowed" else [gone])
         found = Globals({}, {}, {})
         for name in sorted(self._uses, key=str):
-            getattr(found, verdict(name))[str(name)] = self._uses[name]
+            getattr(found, self._verdicts[name])[str(name)] = self._uses[name]
         return found
 
 

@@ -34,8 +34,7 @@ def write_safetensors(
     path = Path(path)
     if path.suffix == ".json":
         raise CheckpointError(f"{path} is where the configuration goes: give the weights another suffix")
-    state, rest = _parts(root)
-    weights, extra = _weights(state)
+    weights, extra, rest = checked_parts(root)
     kept, tied = _tied(weights)
     order = sorted(kept, key=lambda name: -itemsize(kept[name].dtype))  # the widest first: each is aligned
     header = _header(
@@ -59,6 +58,12 @@ def write_safetensors(
         with destination(path.with_suffix(".json"), source) as beside:
             beside.write(text)
     return Written(path, nbytes, len(kept), {})
+
+
+def checked_parts(root: object) -> tuple[dict[str, Tensor], dict[Any, Any], dict[Any, Any]]:
+    """The weights, what else is in the state dict, and the rest. Raises `Refused` for what the format cannot hold."""
+    state, rest = _parts(root)
+    return *_weights(state), rest
 
 
 def _parts(root: object) -> tuple[dict[Any, Any], dict[Any, Any]]:

@@ -19,7 +19,7 @@ class Part(str):
 
 
 Step: TypeAlias = object  # a dictionary's key, a position, or a Part
-_KEY, _MEMBER, _ATTRIBUTES = Part(".key"), Part(".member"), Part(".attributes")
+KEY, _MEMBER, _ATTRIBUTES = Part(".key"), Part(".member"), Part(".attributes")
 _FUNCTION, _ARGS, _KWARGS = Part(".function"), Part(".args"), Part(".kwargs")
 _STATE, _APPENDED, _ITEMS = Part(".state"), Part(".appended"), Part(".items")
 _ATOMS: Final = frozenset({str, int, float, bool, type(None), bytes, bytearray, complex})
@@ -74,7 +74,7 @@ def children(node: Any) -> Iterable[tuple[Step, object]]:
         return ()
     if _ATOMS.issuperset(map(type, node)) and (kind is dict or node.attributes is None):
         return cast("Iterable[tuple[Step, object]]", node.items())
-    keys = ((_KEY, key) for key in node)
+    keys = ((KEY, key) for key in node)
     return chain(node.items(), keys, ((_ATTRIBUTES, node.attributes) for _ in range(kind is Ordered)))
 
 

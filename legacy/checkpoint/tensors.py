@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from legacy.checkpoint.errors import CheckpointError, Damaged
 from legacy.checkpoint.records import DTYPES, Call, Global, Ordered, Storage, itemsize
@@ -15,8 +14,7 @@ _MAX_DIMENSIONS: Final = 64
 _PACKED: Final = frozenset({"quint4x2", "quint2x4"})  # several elements a byte
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(NamedTuple):
     """A strided tensor, or one on the meta device (no storage). Offset and strides count elements."""
 
     dtype: str
@@ -79,6 +77,11 @@ def tensor_at(trail: list[Step], call: Call) -> Tensor | None:
         raise type(error)(f"{place(trail)}: {error}") from None
 
 
+def is_tensor(value: object) -> bool:
+    """Whether a call rebuilds a tensor, by its name alone: for counting."""
+    return type(value) is Call and type(value.function) is Global and value.function in _REBUILDERS
+
+
 def tensor_of(value: object) -> Tensor | None:
     """The tensor that a call would rebuild, or None. Raises `Damaged` where it would reach outside of its storage."""
     if type(value) is not Call or type(value.function) is not Global:
@@ -106,18 +109,30 @@ def _rebuilt(function: Global, args: object) -> Tensor | None:
         ):
             return _strided(storage, dtype, offset, shape, stride, requires_grad, *more[:1])
         case "_rebuild_qtensor", (Storage() as storage, offset, shape, stride, _, requires_grad, _):
-            return replace(_strided(storage, storage.dtype, offset, shape, stride, requires_grad), quantizer=True)
+            return _strided(storage, storage.dtype, offset, shape, stride, requires_grad)._replace(quantizer=True)
         case "_rebuild_meta_tensor_no_storage", (Global("torch", dtype), shape, stride, requires_grad):
             return Tensor(dtype, *_geometry(shape, stride), None, requires_grad=requires_grad is True)
         case "_rebuild_parameter" | "_rebuild_parameter_with_state", (data, requires_grad, *_):
             inner = tensor_of(data)
-            return inner and replace(inner, requires_grad=requires_grad is True, parameter=True)
+            return inner and inner._replace(requires_grad=requires_grad is True, parameter=True)
         case "_rebuild_from_type_v2", (Global() as rebuild, Global(), tuple() as inner_args, _):
             return _rebuilt(rebuild, inner_args)
     return None
 
 
 _HOMES: Final = frozenset({"torch._utils", "torch._tensor", "torch.tensor"})
+_REBUILDERS: Final = frozenset(
+    Global("torch._utils", f"_rebuild_{name}")
+    for name in (
+        "tensor",
+        "tensor_v2",
+        "tensor_v3",
+        "qtensor",
+        "meta_tensor_no_storage",
+        "parameter",
+        "parameter_with_state",
+    )
+) | {Global(home, "_rebuild_from_type_v2") for home in ("torch._tensor", "torch.tensor")}
 
 
 def _strided(
@@ -136,8 +151,9 @@ def _strided(
     flags: tuple[str, ...] = ()
     if isinstance(metadata, dict):
         flags = tuple(sorted(key for key, value in metadata.items() if type(key) is str and value is True))
-    tensor = Tensor(dtype, *_geometry(shape, stride), storage, offset, requires_grad is True, flags=flags)
-    if dtype not in _PACKED and tensor.numel and tensor.window[1] > storage.nbytes:
+    sizes, steps = _geometry(shape, stride)
+    tensor = Tensor(dtype, sizes, steps, storage, offset, requires_grad is True, False, flags)
+    if dtype not in _PACKED and 0 not in sizes and tensor.window[1] > storage.nbytes:
         raise Damaged(
             f"a tensor reaches to byte {tensor.window[1]:,} of storage {storage.key[:40]!r}, which has {storage.nbytes:,}"
         )

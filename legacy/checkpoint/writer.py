@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -35,7 +35,7 @@ def write_ckpt(
     checkpoint: Checkpoint,
     root: object,
     path: str | os.PathLike[str],
-    provenance: Mapping[str, Any],
+    provenance: Mapping[str, Any] | Callable[[Emitter], Mapping[str, Any]],
     *,
     allow: Collection[str] = (),
     check: bool = False,
@@ -43,9 +43,28 @@ def write_ckpt(
     """Writes `root`, whose storages are those of `checkpoint`, to `path`: whole and synced, or not at all.
 
     Tensor bytes are copied, not loaded; `check` compares their CRCs on the way. `allow` has globals to be written although
-    plain torch will refuse them. Raises `Refused` for a root that cannot be written so, `Damaged` where the source is corrupt or has
-    changed, `CheckpointError` where `path` cannot be written.
+    plain torch will refuse them. A `provenance` that is a function is asked once the tensors are written. Raises `Refused` for a root that
+    cannot be written so, `Damaged` where the source is corrupt or has changed, `CheckpointError` where `path` cannot be written.
     """
+    program, emitter = encode(checkpoint, root, allow)
+    with checkpoint.source.open() as descriptor, destination(Path(path), checkpoint.source) as made:
+        archive = ZipWriter(made)
+        archive.add(f"{_TOP}/data.pkl", program)
+        archive.add(f"{_TOP}/byteorder", checkpoint.byteorder.encode())
+        for old, new in emitter.keys.items():
+            archive.add_copy(f"{_TOP}/data/{new}", descriptor, checkpoint.extents[old], check)
+        archive.add(f"{_TOP}/version", b"3\n")
+        if callable(provenance):
+            made.settle()  # while it may still be looking at the source
+        record = provenance(emitter) if callable(provenance) else provenance
+        archive.add(f"{_TOP}/{PROVENANCE}", json.dumps(dict(record), sort_keys=True).encode())
+        archive.close()
+        nbytes = made.position
+    return Written(Path(path), nbytes, len(emitter.keys), emitter.replaced)
+
+
+def encode(checkpoint: Checkpoint, root: object, allow: Collection[str] = ()) -> tuple[bytes, Emitter]:
+    """The pickle of `root`, and what is told of it. Raises as `write_ckpt` does."""
     emitter = Emitter(allow)
     with uncollected():
         program = emitter.emit(root)
@@ -56,18 +75,7 @@ def write_ckpt(
         raise CheckpointError(
             f"{checkpoint.path} has no storage {missing[0]!r}: the structure to write belongs to another file"
         )
-    record = json.dumps(dict(provenance), sort_keys=True).encode()
-    with checkpoint.source.open() as descriptor, destination(Path(path), checkpoint.source) as made:
-        archive = ZipWriter(made)
-        archive.add(f"{_TOP}/data.pkl", program)
-        archive.add(f"{_TOP}/byteorder", checkpoint.byteorder.encode())
-        archive.add(f"{_TOP}/{PROVENANCE}", record)
-        for old, new in emitter.keys.items():
-            archive.add_copy(f"{_TOP}/data/{new}", descriptor, checkpoint.extents[old], check)
-        archive.add(f"{_TOP}/version", b"3\n")
-        archive.close()
-        nbytes = made.position
-    return Written(Path(path), nbytes, len(emitter.keys), emitter.replaced)
+    return program, emitter
 
 
 def _foreign(path: Path, root: object, names: set[Global]) -> str:

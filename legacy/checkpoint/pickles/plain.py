@@ -17,6 +17,7 @@ COMPLEX: Final = Global("builtins", "complex")
 ENCODE: Final = Global("_codecs", "encode")
 DEFAULTDICT: Final = Global("collections", "defaultdict")
 DEQUE: Final = Global("collections", "deque")
+TENSOR: Final = Global("torch._utils", "_rebuild_tensor_v2")
 
 _HOMES: Final = frozenset({"collections", "builtins", "_codecs"})
 _LATIN: Final = ("latin1", "latin-1")
@@ -52,7 +53,7 @@ def plain_result(function: Global, args: Any, keys: Keys) -> object:
 
 
 _SCALARS: Final = {Global(f"numpy.{package}.multiarray", "scalar") for package in ("core", "_core")}  # numpy 2 moved it
-_CODES: Final = {"b1": "?", "i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "i8": "q", "u8": "Q"} | {
+CODES: Final = {"b1": "?", "i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "i8": "q", "u8": "Q"} | {
     "f2": "e",
     "f4": "f",
     "f8": "d",
@@ -70,8 +71,8 @@ def number(value: object) -> int | float | complex | bool | None:
                 Call(function=Global("numpy", "dtype"), args=(str() as code, *_), state=(3 | 4, str() as order, *_)),
                 bytes() as data,
             ),
-        ) if function in _SCALARS and code in _CODES:
-            form = (">" if order == ">" else "<") + _CODES[code]
+        ) if function in _SCALARS and code in CODES:
+            form = (">" if order == ">" else "<") + CODES[code]
             if struct.calcsize(form) == len(data):
                 parts = struct.unpack(form, data)
                 return complex(*parts) if len(parts) == 2 else parts[0]

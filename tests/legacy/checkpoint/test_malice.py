@@ -100,7 +100,7 @@ DANGEROUS = {
     "builtins.exec",
     "io.open",
     "subprocess.call",
-    "_pickle.loads",
+    "pickle.loads",  # protocol 2 names it by its Python 2 home, cPickle
 }
 
 

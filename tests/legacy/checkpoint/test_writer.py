@@ -117,6 +117,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_where_files_cannot_be_cloned_they_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "major", lambda device: 0)
     checkpoint = saved(tmp_path / "a", {"w": torch.arange(1_000_000)})
     results = []
     for name in ("b", "c"):

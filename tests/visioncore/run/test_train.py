@@ -66,7 +66,7 @@ def test_a_newcomers_run_learns(tmp_path: Path) -> None:
 
 
 def test_same_seed_same_bits_and_killed_and_resumed_too(study: SyntheticStudy, tmp_path: Path) -> None:
-    told = options(study, lr_scheduler="cosine_warmup", warmup_epochs=2, curriculum_steps=12) + ["--enable_curriculum"]
+    told = [*options(study, lr_scheduler="cosine_warmup", warmup_epochs=2, curriculum_steps=12), "--enable_curriculum"]
     whole, again, cut = (tmp_path / name for name in ("whole", "again", "cut"))
     for folder in (whole, again):
         folder.mkdir()
