@@ -74,7 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="example: python -m regression.launch --device cpu --set max_epochs=1 -- train.py --batch_size 8",
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), help="accelerator; one device")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another argument of the Trainer")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="another argument of the Trainer"
+    )
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- SCRIPT ARGS… | -- -m MODULE ARGS…")
     told = parser.parse_args(arguments)
     command = told.command[1:] if told.command[:1] == ["--"] else told.command

@@ -1,0 +1,7 @@
+"""`python -m legacy`."""
+
+import sys
+
+from legacy.cli import main
+
+sys.exit(main())

@@ -1,0 +1,65 @@
+"""`translate`: a checkpoint, or a folder of them, made new."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from legacy.checkpoint import CheckpointError
+from legacy.checkpoint.rules.user import load
+from legacy.translate import Options, Report, translate
+
+
+def run(arguments: argparse.Namespace) -> int:
+    rows = load(arguments.rules) if arguments.rules else []
+    folder = arguments.source.is_dir()
+    options = Options(
+        to=arguments.to,
+        rows=rows,
+        allow=frozenset(arguments.allow),
+        check=folder if arguments.check is None else arguments.check,
+        dry_run=arguments.dry_run,
+    )
+    if folder:
+        from legacy.archive import translate_archive
+
+        return translate_archive(
+            arguments.source,
+            arguments.destination,
+            options,
+            jobs=arguments.jobs,
+            shard=arguments.shard or (1, 1),
+            as_json=arguments.json,
+        )
+    if arguments.shard:
+        raise CheckpointError(f"--shard is for folders: {arguments.source} is none")
+    report = translate(arguments.source, target(arguments.source, arguments.destination, arguments.to), options)
+    print(json.dumps(report.as_json()) if arguments.json else told(report))
+    return 0
+
+
+def target(source: Path, destination: Path, to: str) -> Path:
+    """Where a file goes that is translated into a folder."""
+    if not destination.is_dir():
+        return destination
+    return (
+        destination
+        / (source.with_suffix(f".{to}") if to == "safetensors" or source.suffix == ".safetensors" else source).name
+    )
+
+
+def told(report: Report) -> str:
+    """The report for a terminal."""
+    verb = "translated to" if report.written else "would be translated to"
+    lines = [f"{report.source} ({report.kind}, {report.format}) {verb} {report.destination}"]
+    for done in report.rules:
+        lines.append(f"  {done['name']} ({done['count']:,})")
+        lines += [f"    {note}" for note in done["notes"]]
+    lines += [f"  {name}: {count:,} written as a plainer type" for name, count in report.replaced.items()]
+    if not report.rules and not report.replaced:
+        lines.append("  no rule had anything to change")
+    lines += [f"  warning: {warning}" for warning in report.warnings]
+    if report.sha256:
+        lines.append(f"  {report.bytes:,} bytes in {report.seconds:.2f} s; the source's SHA-256 is {report.sha256}")
+    return "\n".join(lines)

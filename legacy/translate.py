@@ -1,0 +1,159 @@
+"""One checkpoint made new: read, changed by the rules, written with its tensors' bytes as they are."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+from legacy import __version__
+from legacy.checkpoint import Checkpoint, CheckpointError, Refused, read, write_ckpt, write_safetensors
+from legacy.checkpoint.hashing import Sha256
+from legacy.checkpoint.names import PLACES
+from legacy.checkpoint.pickles.emit import Emitter
+from legacy.checkpoint.pickles.machine import uncollected
+from legacy.checkpoint.rules import Work, translated
+from legacy.checkpoint.rules.user import Row
+from legacy.checkpoint.safetensors_writer import checked_parts
+from legacy.checkpoint.writer import encode
+
+Form: TypeAlias = Literal["ckpt", "safetensors"]
+_MAX_RECORD: Final = 1 << 19  # bytes; readers stop at twice that
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to translate: the same for every file of an archive."""
+
+    to: Form = "ckpt"
+    rows: Sequence[Row] = ()
+    allow: Collection[str] = ()
+    check: bool = False  # every record's CRC
+    dry_run: bool = False
+    hashed: bool = True  # the source's SHA-256, for the provenance record
+
+
+@dataclass(slots=True)
+class Report:
+    """What a translation came to. `rules` counts the changes by rule; `replaced` what has a plainer type now."""
+
+    source: str
+    destination: str
+    kind: str
+    format: str
+    written: bool
+    sha256: str | None = None
+    bytes: int = 0
+    seconds: float = 0.0
+    rules: list[dict[str, Any]] = field(default_factory=list)
+    replaced: dict[str, int] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def translate(source: Path, destination: Path, options: Options) -> Report:
+    """Translates a file. Raises `Refused` for globals that nobody allowed, `Damaged` or `CheckpointError` for what cannot be read or written."""
+    with uncollected():
+        return _translate(source, destination, options)
+
+
+def _translate(source: Path, destination: Path, options: Options) -> Report:
+    began = time.perf_counter()
+    checkpoint = read(source)
+    _check_destination(checkpoint, destination)
+    _refuse(checkpoint, {*options.allow, *(row.value["from"] for row in options.rows if row.kind == "replace_global")})
+    work = translated(checkpoint, options.rows, options.allow)
+    report = Report(
+        source=str(source),
+        destination=str(destination),
+        kind=work.kind,
+        format="legacy-pickle" if checkpoint.format == "pickle" else checkpoint.format,
+        written=not options.dry_run,
+        rules=[{"name": name, "count": done.count, "notes": done.notes} for name, done in work.applied.items()],
+        warnings=work.warnings,
+    )
+    if options.dry_run:
+        if options.to == "ckpt":
+            report.replaced = encode(checkpoint, work.root, options.allow)[1].replaced
+        else:
+            checked_parts(work.root)
+    else:
+        _write(checkpoint, work, destination, options, report)
+    report.seconds = round(time.perf_counter() - began, 3)
+    return report
+
+
+def _check_destination(checkpoint: Checkpoint, destination: Path) -> None:
+    """Also for a dry run, which writes nothing that could fail."""
+    if destination.exists() and os.path.samefile(checkpoint.path, destination):
+        raise CheckpointError(f"{destination} is the checkpoint that is read: give another name to write to")
+
+
+def _refuse(checkpoint: Checkpoint, allow: Collection[str]) -> None:
+    refused = {name: use for name, use in checkpoint.globals.refused.items() if name not in allow}
+    if refused:
+        lines = []
+        for name, use in refused.items():
+            more = f" and {use.count - PLACES:,} more places" if use.count > PLACES else ""
+            lines.append(f"\n  {name} at {', '.join(use.places)}{more}")
+        raise Refused(
+            f"{checkpoint.path}: names that nobody allowed:{''.join(lines)}\n"
+            "None of them was looked up or called. --allow NAME lets one through as a record"
+        )
+
+
+def _write(checkpoint: Checkpoint, work: Work, destination: Path, options: Options, report: Report) -> None:
+    with Sha256(checkpoint.source) if options.hashed else contextlib.nullcontext() as digest:
+
+        def provenance(emitter: Emitter | None = None) -> dict[str, Any]:
+            report.sha256 = digest.hexdigest() if digest else None
+            report.replaced = emitter.replaced if emitter else {}
+            return record(checkpoint, options, report)
+
+        if options.to == "ckpt":
+            written = write_ckpt(
+                checkpoint, work.root, destination, provenance, allow=options.allow, check=options.check
+            )
+        else:
+            written = write_safetensors(checkpoint, work.root, destination, provenance())
+    report.bytes = written.nbytes
+
+
+def record(checkpoint: Checkpoint, options: Options, report: Report) -> dict[str, Any]:
+    """The provenance that a translated file carries: enough to find its source, and to translate it again in the same way."""
+    made: dict[str, Any] = {
+        "tool": "python -m legacy",
+        "version": __version__,
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "source": {
+            "name": checkpoint.path.name,
+            "sha256": report.sha256,
+            "bytes": checkpoint.source.size,
+            "mtime_ns": checkpoint.source.mtime_ns,
+        },
+        "kind": report.kind,
+        "format": report.format,
+        "rules": report.rules,
+        "replaced": report.replaced,
+        "warnings": report.warnings[:20],
+        "user_rules": [dict(row.text) for row in options.rows],
+        "allowed": sorted(options.allow),
+        "previous": checkpoint.provenance,
+    }
+    for dispensable in ("previous", "warnings", "rules"):
+        if len(json.dumps(made, default=str)) <= _MAX_RECORD:
+            break
+        made[dispensable] = (
+            [{"name": rule["name"], "count": rule["count"]} for rule in report.rules]
+            if dispensable == "rules"
+            else None
+        )
+    return made
