@@ -28,8 +28,9 @@ def correlation_to_mean(repeats: Array, prediction: Array) -> Array:
 
     NaN among the repeats is a bin that was not recorded.
     """
-    mean = np.nanmean(repeats, axis=0)
-    known = np.isfinite(mean)
+    n = np.isfinite(repeats).sum(0)
+    known = n > 0
+    mean = np.nansum(repeats, 0) / np.maximum(n, 1)
     count = np.maximum(known.sum(0), 1)
 
     def centred(values: Array) -> Array:
@@ -56,9 +57,11 @@ def explainable_variance_explained(repeats: Array, prediction: Array) -> Array:
         spread = np.nansum((repeats - mean) ** 2, 0) / np.where(several, n - 1, 1)
         noise = np.where(several, spread, 0.0).sum(0) / several.sum(0)
         squares = np.where(several, np.nansum((repeats - prediction) ** 2, 0), 0.0)
-        error = squares.sum(0) / np.where(several, n, 0).sum(0)
-        used = np.where(several, repeats, np.nan)
-        total = np.nanvar(used.reshape(-1, repeats.shape[2]), axis=0, ddof=1)
+        count = np.where(several, n, 0).sum(0)
+        error = squares.sum(0) / count
+        used = np.where(several & np.isfinite(repeats), repeats, 0.0)
+        centre = used.sum((0, 1)) / count
+        total = np.where(several & np.isfinite(repeats), (used - centre) ** 2, 0.0).sum((0, 1)) / (count - 1)
         explainable = total - noise
         explained: Array = 1 - (error - noise) / explainable
     return np.where(explainable > 0, explained, np.nan)

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = """
+import sys
+import {lightning} as pl
+import beside
+trainer = pl.Trainer(accelerator="gpu", devices=2, max_epochs=3, logger=False, enable_checkpointing=False)
+print(__name__, sys.argv[1:], beside.NAME, type(trainer.accelerator).__name__, trainer.num_devices, trainer.max_epochs)
+"""
+
+
+def launch(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "regression.launch", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+def script(folder: Path, lightning: str = "pytorch_lightning") -> Path:
+    (folder / "beside.py").write_text("NAME = 'beside'\n")
+    (folder / "train.py").write_text(SCRIPT.format(lightning=lightning))
+    return folder / "train.py"
+
+
+def test_a_script_for_gpus_runs_on_a_processor_as_it_is(tmp_path: Path) -> None:
+    done = launch(tmp_path, "--device", "cpu", "--", str(script(tmp_path)), "--lr", "1")
+    assert done.stdout.split("\n")[-2] == "__main__ ['--lr', '1'] beside CPUAccelerator 1 3", done.stderr
+
+
+def test_the_other_lightning_too(tmp_path: Path) -> None:
+    done = launch(
+        tmp_path, "--device", "cpu", "--set", "max_epochs=1", "--", str(script(tmp_path, "lightning.pytorch"))
+    )
+    assert done.stdout.split("\n")[-2].endswith("CPUAccelerator 1 1"), done.stderr
+
+
+def test_a_module(tmp_path: Path) -> None:
+    done = launch(tmp_path, "--", "-m", "json.tool", "--help")
+    assert done.returncode == 0 and "usage" in done.stdout
+
+
+def test_no_script() -> None:
+    for arguments in ((), ("--", "nowhere.py")):
+        done = launch(ROOT, *arguments)
+        assert done.returncode == 2 and "Traceback" not in done.stderr
