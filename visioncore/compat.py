@@ -190,3 +190,9 @@ def _pairs(given: Any) -> Iterable[tuple[str, Any]]:
 
 
 FLAGS: tuple[Flag, ...] = tuple(Flag(item.name, **item.metadata) for item in fields(Compat))
+
+
+def markdown_table() -> str:
+    """The flags as docs/compat.md shows them."""
+    rows = [f"| `{flag.name}` | {flag.quirk} | {flag.old} | {flag.new} |" for flag in FLAGS]
+    return "\n".join(["| flag | quirk | the old trainer | by default |", "| --- | --- | --- | --- |", *rows])

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from visioncore.compat import FLAGS, Compat
+from visioncore.compat import FLAGS, Compat, markdown_table
 
 
 @pytest.mark.parametrize("nothing", ["", None, [], {}, " , ", Compat()])
@@ -54,3 +55,7 @@ def test_neither_name_nor_mapping() -> None:
 def test_every_quirk_has_a_flag_that_says_what_it_switches() -> None:
     assert {f"Q{n}" for n in range(1, 22)} <= {flag.quirk for flag in FLAGS}
     assert all(re.fullmatch(r"[QACD]\d+", flag.quirk) and flag.old and flag.new for flag in FLAGS)
+
+
+def test_the_documentations_table_is_this_one() -> None:
+    assert markdown_table() in (Path(__file__).parents[3] / "docs" / "compat.md").read_text()
