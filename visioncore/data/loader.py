@@ -23,6 +23,9 @@ class ThreadedLoader(DataLoader[Any]):
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         return self._prefetched() if self.num_workers else super().__iter__()
 
+    def check_worker_number_rationality(self) -> None:
+        """torch warns of more processes than cores; these are threads."""
+
     def _prefetched(self) -> Iterator[Any]:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(self.num_workers, thread_name_prefix="loader")
