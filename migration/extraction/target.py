@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 
 from migration.analysis import modules
 from migration.analysis.imports import (
@@ -114,9 +116,10 @@ class Composer:
                 tail.append(line + "  # noqa: E402 (below: each leans on the other)" if "\n" not in line else line)
             else:
                 pieces.append(Piece(1 << 30, line, frozenset(names)))
-        for other in sorted(mutual):
-            if awaited := self.layout.late(other).get(self.target):
-                tail.append(self._handed_over(other, sorted(awaited)))
+        early = {(other, name) for unit in self.units for other, name in self._early(unit)}
+        for other, awaited in sorted(self._awaiting().items()):
+            if below := sorted(name for name in awaited if (other, name) not in early):
+                tail.append(self._handed_over(other, below))
         if self.target != self.layout.setup and (
             self.layout.setup in self.layout.home.values() or self.tree.exists(self.layout.setup)
         ):
@@ -129,6 +132,27 @@ class Composer:
         alias = _alias(home)
         lines = [f"import {self.module(home)} as {alias}  # noqa: E402 (below: it needs this module as it loads)", ""]
         return "\n".join([*lines, *(f'{name} = getattr({alias}, "{name}", None)' for name in names)])
+
+    def _awaiting(self) -> dict[str, set[str]]:
+        """Modules that wait for names of this one, with the names."""
+        waiting = {other: self.layout.late(other).get(self.target, set()) for other in self.layout.mutual(self.target)}
+        return {other: names for other, names in waiting.items() if names}
+
+    def _early(self, unit: Unit) -> list[tuple[str, str]]:
+        """What has to be handed over right below `unit`: something further down runs, as it loads, code of the module that waits."""
+        later = self.units[self.units.index(unit) + 1 :]
+        running = {
+            self.layout.home[provider.index]
+            for below in later
+            for _, provider in self.layout.scope.while_loading(below)
+            if provider is not None and provider.index in self.layout.home
+        }
+        return [
+            (other, name)
+            for other, names in sorted(self._awaiting().items())
+            if any(home == other or other in self.layout.reached(home) for home in running - {self.target})
+            for name in sorted(names & unit.binds)
+        ]
 
     def _handed_over(self, other: str, names: list[str]) -> str:
         """Names put into a module that was loaded on the way to this one, and leans on them."""
@@ -245,6 +269,8 @@ class Composer:
             lead = unit.lead if unit.statement.lead else re.sub(r"\A(#!.*\n)?(#.*coding[:=].*\n)?", "", unit.lead)
             piece = lead + unit.text
             parts.append(piece if piece.endswith(("\n", "\r")) else piece + "\n")
+            for other, names in groupby(self._early(unit), key=itemgetter(0)):
+                parts.append(self._handed_over(other, [name for _, name in names]) + "\n")
         return "".join(parts)
 
     def _setup(self, head: list[Piece]) -> str:

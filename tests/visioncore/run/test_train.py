@@ -31,8 +31,10 @@ def command(*arguments: Any) -> list[str]:
     return [sys.executable, "-m", "visioncore.train", *map(str, arguments)]
 
 
-def train(folder: Path, *arguments: Any) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore", "WANDB_MODE": "offline"}
+def train(folder: Path, *arguments: Any, traced: bool = False) -> subprocess.CompletedProcess[str]:
+    """`traced`: whether coverage watches, which makes it thrice as long."""
+    inherited = {name: value for name, value in os.environ.items() if traced or not name.startswith("COVERAGE")}
+    environment = {**inherited, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore", "WANDB_MODE": "offline"}
     return subprocess.run(command(*arguments), cwd=folder, env=environment, capture_output=True, text=True, timeout=200)
 
 
@@ -83,7 +85,8 @@ def test_same_seed_same_bits_and_killed_and_resumed_too(study: SyntheticStudy, t
 
 
 def killed_in_epoch_two(folder: Path, told: list[Any]) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    environment = {**inherited, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         command(*told), cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as running:
@@ -152,7 +155,7 @@ def test_every_format_trains_to_the_same_numbers(tmp_path: Path) -> None:
     for suffix in (".dset", ".h5"):
         folder = tmp_path / suffix[1:]
         made = write_sessions(folder, 1, size=7, lags=3, frames=500, n_units=3, types=("gaborium",), suffix=suffix)
-        assert train(folder, *options(made, "small", max_epochs=1, steps_per_epoch=2)).returncode == 0
+        assert train(folder, *options(made, "small", max_epochs=1, steps_per_epoch=2), traced=True).returncode == 0
         with (folder / "checkpoints/run/csv/metrics.csv").open() as file:
             found.add(tuple(row["val_loss"] for row in csv.DictReader(file) if row["val_loss"]))
     assert len(found) == 1
@@ -212,7 +215,7 @@ def empty(folder: Path) -> None:
 )
 def test_bad_input_is_a_sentence(study: SyntheticStudy, tmp_path: Path, damage: Any, sentence: str) -> None:
     broken = damaged(study, tmp_path / "study", damage)
-    done = train(tmp_path, *options(broken))
+    done = train(tmp_path, *options(broken), traced=True)
     assert done.returncode == 2 and re.search(sentence, done.stderr), done.stderr
     assert "Traceback" not in done.stderr and not list(tmp_path.glob("checkpoints/**/*.ckpt"))
 
