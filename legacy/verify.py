@@ -23,7 +23,7 @@ from legacy.checkpoint.records import ABSENT, Call, Global, Storage, name_of
 from legacy.checkpoint.rules import Work, translated
 from legacy.checkpoint.rules.user import Row, parse
 from legacy.checkpoint.rules.weights import main_state_dict
-from legacy.checkpoint.structure import Step, place
+from legacy.checkpoint.structure import Step, is_short, place
 from legacy.checkpoint.tensors import Tensor, tensor_of
 
 SHOWN: Final = 100
@@ -176,7 +176,8 @@ def _leaves(checkpoint: Checkpoint, root: Any) -> Iterator[tuple[str, str]]:
                 yield place(trail), repr(value)
                 continue
             where = place(trail)
-            if entered.setdefault(id(value), where) != where:
+            shared = not (isinstance(value, tuple) and is_short(value))  # of plain values nobody can tell
+            if shared and entered.setdefault(id(value), where) != where:
                 yield where, f"as {entered[id(value)]}"
                 continue
             yield where, type(value).__name__ if not isinstance(value, Call) else f"a call of {name_of(value.function)}"

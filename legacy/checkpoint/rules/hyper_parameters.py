@@ -9,6 +9,7 @@ from legacy.checkpoint.names import (
     ALIASES,
     ATTRIBUTE_DICTS,
     HYPER_PARAMETERS,
+    LIVE,
     LOADABLE,
     NAMESPACES,
     OMEGACONF,
@@ -19,7 +20,6 @@ from legacy.checkpoint.rules.moved import new_name
 from legacy.checkpoint.rules.registry import Work, rule
 from legacy.checkpoint.structure import walk
 
-_LIVE: Final = "eval_modules"
 _PLAIN: Final = LOADABLE | REPLACED | ALIASES.keys()
 
 
@@ -62,10 +62,10 @@ def drop_live_objects(work: Work) -> None:
     """`eval_modules` were objects that drew figures while the network was trained. They hold no weights of it and cannot be
     written without their code: the list is emptied, and what was in it noted."""
     found = hyper_parameters(work.root)
-    if _LIVE in found and not is_plain(found[_LIVE]):
-        names = sorted({name_of(node.function) for _, node in walk(found[_LIVE]) if type(node) is Call} - _PLAIN)
-        found[_LIVE] = []
-        work.note(f"{_LIVE} emptied: it held {', '.join(names) or 'objects'}")
+    if LIVE in found and not is_plain(found[LIVE]):
+        names = sorted({name_of(node.function) for _, node in walk(found[LIVE]) if type(node) is Call} - _PLAIN)
+        found[LIVE] = []
+        work.note(f"{LIVE} emptied: it held {', '.join(names) or 'objects'}")
 
 
 @rule("hparams-type-dropped", since="visioncore 0.1")
