@@ -65,11 +65,10 @@ class _Finder(MetaPathFinder, Loader):
         return _Moved(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        names = modules()[module.__name__]
-        module.__dict__["__all__"] = sorted(names)
+        module.__dict__["__all__"] = sorted(modules()[module.__name__])
         requested, caller = _importer(module.__name__)
         if requested == module.__name__:  # not a package on the way to what was asked for
-            _warn(f"{module.__name__} has moved: {_told(names)}", caller)
+            _tell_once(module.__name__, caller)
 
 
 _FIRST: Final = frozenset({"models", "training", "jake", "DataYatesV1", "regularizers", _SCRIPT})
@@ -82,12 +81,22 @@ class _Moved(ModuleType):
         new = modules()[self.__name__].get(name)
         if new is None:
             raise AttributeError(f"module {self.__name__!r} has moved, and {name!r} has no known place")
+        _tell_once(self.__name__, _importer("")[1])
         found = _looked_up(new)
         setattr(self, name, found)
         return found
 
     def __dir__(self) -> list[str]:
         return sorted({*self.__dict__, *modules()[self.__name__]})
+
+
+_told: Final[set[str]] = set()
+
+
+def _tell_once(module: str, caller: FrameType | None) -> None:
+    if modules()[module] and module not in _told:  # of a package that only holds others there is nothing to tell
+        _told.add(module)
+        _warn(f"{module} has moved: {_replacements(modules()[module])}", caller)
 
 
 def _of_script(name: str) -> Any:
@@ -120,9 +129,7 @@ def _importer(name: str) -> tuple[str, FrameType | None]:
     return requested, frame
 
 
-def _told(names: dict[str, str]) -> str:
-    if not names:
-        return "nothing of it is left"
+def _replacements(names: dict[str, str]) -> str:
     told = [f"{name} is {_shown(new)} now" for name, new in sorted(names.items())[:_SHOWN]]
     return ", ".join(told) + (f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
