@@ -22,7 +22,7 @@ def report(trainer: Any, model: Any, data: Any, folder: Path, plots: bool = True
     """
     last = trainer.callback_metrics.get("val_bps_overall")
     if trainer.is_global_zero:
-        predictions = predict(model, [data.val_dsets[name] for name in data.names])
+        predictions = predict(model, [data.val_dsets[name] for name in data.names], data.batch)
         summaries = [summarise(p, config) for p, config in zip(predictions, data.cfgs, strict=True)]
         console = Console(soft_wrap=True)
         console.print(table(summaries))
