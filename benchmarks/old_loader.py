@@ -29,7 +29,9 @@ class EmbeddedSamples(Dataset[dict[str, Any]]):
         for key, lags in self.lags.items():
             shape = self.recordings[0][key].shape[1:]
             listed = isinstance(lags, Sequence)
-            out = torch.zeros((len(rows), len(lags), *shape) if listed else (len(rows), *shape), dtype=self.recordings[0][key].dtype)
+            out = torch.zeros(
+                (len(rows), len(lags), *shape) if listed else (len(rows), *shape), dtype=self.recordings[0][key].dtype
+            )
             for recording in rows[:, 0].unique():
                 mine = rows[:, 0] == recording
                 frames = rows[mine, 1]
@@ -58,5 +60,10 @@ def old_loader(sessions: Sequence[SessionDataset], order: list[int], batch: int,
     """Batches as the old trainer's, float32 and normalised."""
     parts = [Tag(Float32View(EmbeddedSamples(session), norm_removed=True), i) for i, session in enumerate(sessions)]
     return DataLoader(
-        ConcatDataset(parts), batch_size=batch, sampler=order, num_workers=workers, collate_fn=group_collate, drop_last=True
+        ConcatDataset(parts),
+        batch_size=batch,
+        sampler=order,
+        num_workers=workers,
+        collate_fn=group_collate,
+        drop_last=True,
     )

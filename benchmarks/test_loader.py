@@ -36,7 +36,9 @@ def sessions() -> list[SessionDataset]:
             "behavior": torch.rand(FRAMES, 42, generator=generator),
         }
         lags = {"stim": tuple(range(LAGS)), "robs": 0, "dfs": 0, "behavior": 0}
-        made.append(SessionDataset(Frames(f"session {index}", covariates, lags, pixelnorm=True), torch.arange(LAGS, FRAMES)))
+        made.append(
+            SessionDataset(Frames(f"session {index}", covariates, lags, pixelnorm=True), torch.arange(LAGS, FRAMES))
+        )
     return made
 
 

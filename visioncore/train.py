@@ -30,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def train(settings: Settings) -> float | None:
     """A run, from its settings to its plots; the last validation's bits per spike."""
     import pytorch_lightning as pl
+    from pytorch_lightning.utilities import rank_zero_info
 
     from visioncore.evaluation.report import report
     from visioncore.run.callbacks import make_callbacks
@@ -37,12 +38,16 @@ def train(settings: Settings) -> float | None:
     from visioncore.run.loggers import make_loggers
     from visioncore.run.preset import complete
     from visioncore.run.progress import on_terminal
+    from visioncore.run.quiet import hush
     from visioncore.run.saving import WholeFiles, checkpoint_to_resume, saved_step
     from visioncore.run.seeding import seed_everything
     from visioncore.training.lightning import MultiDatasetDM, MultiDatasetModel
 
+    hush()
     settings, config, sessions = complete(settings)
     devices = choose(settings, Machine.here())
+    for note in devices.notes:
+        rank_zero_info(note)
     resume = checkpoint_to_resume(settings)
     seed_everything(settings)
 

@@ -15,7 +15,9 @@ class Progress(RichProgressBar):
 
     def __init__(self) -> None:
         super().__init__(refresh_rate=10, leave=False)
-        self._samples, self._since, self._rate = 0, time.monotonic(), 0.0
+        self._samples, self._since = 0, time.monotonic()
+        self._loss: Any = None
+        self._bits: float | None = None
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_train_epoch_start(trainer, pl_module)
@@ -25,17 +27,19 @@ class Progress(RichProgressBar):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self._samples += sum(len(group["robs"]) for group in batch)
+        self._loss = outputs["loss"]
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def get_metrics(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
-        metrics = trainer.callback_metrics
+        if "val_bps_overall" in trainer.callback_metrics and not trainer.sanity_checking:
+            self._bits = float(trainer.callback_metrics["val_bps_overall"])
         shown: dict[str, int | str | float | dict[str, float]] = {}
-        if "train_loss" in metrics:
-            shown["loss"] = f"{float(metrics['train_loss']):.4f}"
-        if "val_bps_overall" in metrics:
-            shown["bits/spike"] = f"{float(metrics['val_bps_overall']):.3f}"
+        if self._loss is not None:
+            shown["loss"] = f"{float(self._loss):.4f}"
+        if self._bits is not None:
+            shown["bits/spike"] = f"{self._bits:.3f}"
         elapsed = time.monotonic() - self._since
         if self._samples and elapsed > 0:
             shown["samples/s"] = f"{self._samples * trainer.world_size / elapsed:,.0f}"
