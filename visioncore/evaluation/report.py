@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from visioncore.evaluation.predictions import predict
+from visioncore.evaluation.receptive_fields import learnt_maps
 from visioncore.evaluation.summary import SessionSummary, mean, overall, summarise
 
 
@@ -23,7 +25,10 @@ def report(trainer: Any, model: Any, data: Any, folder: Path, plots: bool = True
     last = trainer.callback_metrics.get("val_bps_overall")
     if trainer.is_global_zero:
         predictions = predict(model, [data.val_dsets[name] for name in data.names], data.batch)
-        summaries = [summarise(p, config) for p, config in zip(predictions, data.cfgs, strict=True)]
+        summaries = []
+        for index, (p, config) in enumerate(zip(predictions, data.cfgs, strict=True)):
+            maps = None if model.is_modulator_only else partial(learnt_maps, model, p.session, index)
+            summaries.append(summarise(p, config, maps))
         console = Console(soft_wrap=True)
         console.print(table(summaries))
         console.print(sentence(summaries))
@@ -40,12 +45,14 @@ def table(summaries: Sequence[SessionSummary]) -> Table:
         "best": "best",
         "correlation": "corr.",
         "feve": "FEVE",
+        "fields": "RF",
     }
     shown = [name for name in columns if overall(summaries, name) is not None]
     meanings = {
         "best": "best: bits per spike of the true rates",
         "correlation": "corr.: of the prediction and the mean response to repeats",
         "feve": "FEVE: fraction of the explainable variance explained",
+        "fields": "RF: correlation of the learnt receptive field and the true one, over pixels",
     }
     legend = "\n".join(text for name, text in meanings.items() if name in shown)
     made = Table(title="all validation samples, means over cells", caption=legend or None, caption_justify="left")

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from visioncore.data.config import parse_dataset_config, session_folder
-from visioncore.data.synthetic.truth import load_truth
+from visioncore.data.config import DatasetConfig, parse_dataset_config, session_folder
+from visioncore.data.synthetic.truth import Truth, load_truth
 from visioncore.evaluation.measures import bits_per_spike, correlation_to_mean, explainable_variance_explained
 from visioncore.evaluation.predictions import Predictions
+from visioncore.evaluation.receptive_fields import correlations, true_maps
 
 Array = NDArray[np.float64]
 
@@ -24,7 +24,7 @@ class SessionSummary:
     """Measures of each cell (N,), NaN for a cell that has none; `best`, `correlation`, `feve` None where there is nothing to go by.
 
     bits, best: bits per spike of the model, and of the true rates; correlation: to the mean over repeats; feve: fraction of the
-    explainable variance that is explained
+    explainable variance that is explained; fields: correlation of the learnt receptive field and the true one
     """
 
     name: str
@@ -33,13 +33,18 @@ class SessionSummary:
     best: Array | None
     correlation: Array | None
     feve: Array | None
+    fields: Array | None = None
 
 
-def summarise(predictions: Predictions, config: Mapping[str, Any]) -> SessionSummary:
-    """`config`: the session's dataset YAML."""
+def summarise(
+    predictions: Predictions, config: Mapping[str, Any], maps: Callable[[], Array] | None = None
+) -> SessionSummary:
+    """config: the session's dataset YAML; maps: gives the learnt receptive fields (N, H, W), of a model that has any."""
     p = predictions
     bits = bits_per_spike(p.counts, p.rates, p.valid)
-    true = _true_rates(p, config)
+    parsed = parse_dataset_config(config)
+    truth = _truth(parsed, config)
+    true = None if truth is None else _true_rates(p, parsed, truth)
     repeats = _repeats(p)
     return SessionSummary(
         p.session.name,
@@ -48,6 +53,7 @@ def summarise(predictions: Predictions, config: Mapping[str, Any]) -> SessionSum
         None if true is None else bits_per_spike(p.counts, true, p.valid),
         None if repeats is None else correlation_to_mean(*repeats),
         None if repeats is None else explainable_variance_explained(*repeats),
+        None if truth is None or maps is None else _fields(maps(), parsed, truth, bits),
     )
 
 
@@ -64,16 +70,26 @@ def overall(summaries: Sequence[SessionSummary], measure: str) -> float | None:
     return float(np.mean(means)) if means else None
 
 
-def _true_rates(p: Predictions, config: Mapping[str, Any]) -> Array | None:
-    """(S, N) of a synthetic session at its own rate; None of any other."""
-    parsed = parse_dataset_config(config)
+def _truth(parsed: DatasetConfig, config: Mapping[str, Any]) -> Truth | None:
+    """Of a synthetic session at its own rate; None of any other."""
     path = session_folder(parsed, config) / "truth.npz"
     if not path.is_file() or (parsed.sampling is not None and parsed.sampling.factor != 1):
         return None
-    truth = load_truth(Path(path))
-    rates = np.concatenate([truth.rates[kind] for kind in parsed.types])
-    chosen: Array = rates[p.frames][:, list(parsed.cids)]
-    return chosen
+    return load_truth(path)
+
+
+def _true_rates(p: Predictions, parsed: DatasetConfig, truth: Truth) -> Array:
+    """(S, N)"""
+    rates: Array = np.concatenate([truth.rates[kind] for kind in parsed.types])[p.frames]
+    return rates[:, list(parsed.cids)]
+
+
+def _fields(learnt: Array, parsed: DatasetConfig, truth: Truth, bits: Array) -> Array | None:
+    """(N,), NaN for a cell of which nothing could be learnt; None where the stimulus was given another size on the way."""
+    true = true_maps(truth.filters[list(parsed.cids)])
+    if learnt.shape != true.shape:
+        return None
+    return np.where(np.isfinite(bits), correlations(learnt, true), np.nan)
 
 
 def _repeats(p: Predictions) -> tuple[Array, Array] | None:

@@ -12,6 +12,7 @@ from visioncore.data.prepare import prepare_session
 from visioncore.data.synthetic import SyntheticStudy, load_truth, write_sessions
 from visioncore.evaluation.plots import draw, read_metrics
 from visioncore.evaluation.predictions import Predictions, predict
+from visioncore.evaluation.receptive_fields import correlations, learnt_maps, true_maps
 from visioncore.evaluation.report import sentence, table
 from visioncore.evaluation.summary import SessionSummary, mean, overall, summarise
 from visioncore.models import load_dataset_configs
@@ -99,6 +100,32 @@ def test_the_table_and_the_sentence() -> None:
 def test_no_cell_spikes() -> None:
     silent = [summary("a", [np.nan])]
     assert "none" in sentence(silent) and "0 of 1" in shown(silent)
+
+
+def test_receptive_fields_are_found_where_they_are(study: SyntheticStudy, module: MultiDatasetModel) -> None:
+    class Looks(torch.nn.Module):
+        """Cells that look at one pixel each, at a lag of 2."""
+
+        is_modulator_only, device = False, torch.device("cpu")
+
+        def forward(self, stim: torch.Tensor, index: int, behavior: torch.Tensor) -> torch.Tensor:
+            return torch.stack([stim[:, 0, 2, 3, 4], 2 * stim[:, 0, 2, 8, 0]], 1)
+
+    val = prepared(study)[0][1].val  # type: ignore[attr-defined]
+    maps = learnt_maps(Looks(), val, 0)
+    expected = np.zeros((2, 9, 9))
+    expected[0, 3, 4], expected[1, 8, 0] = 0.5, 1.0  # root of a quarter: one of four lags
+    assert np.allclose(maps, expected)
+    assert correlations(maps, expected) == pytest.approx([1, 1]) and np.isnan(correlations(maps, 0 * maps)).all()
+
+
+def test_the_summary_compares_them_with_the_truth(study: SyntheticStudy) -> None:
+    predictions, config = truly(study)
+    filters = load_truth(next(iter(study.sessions.values())) / "truth.npz").filters
+    fields = summarise(predictions, config, lambda: true_maps(filters)).fields
+    assert fields is not None and fields[:3] == pytest.approx([1, 1, 1]) and np.isnan(fields[3]), "a dead cell has none"
+    assert summarise(predictions, config, lambda: np.ones((4, 5, 5))).fields is None, "maps of another size"
+    assert summarise(predictions, config).fields is None
 
 
 def test_pictures(study: SyntheticStudy, module: MultiDatasetModel, tmp_path: Path) -> None:
