@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from legacy.checkpoint.errors import CheckpointError
+from legacy.limits import limited_memory
 
 _STATUS: Final = (
     "exit status: 0 done · 1 verification failed · 2 unreadable or damaged input · 3 refused (globals nobody allowed)"
@@ -94,19 +95,23 @@ def main(argv: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        status: int = import_module(f"legacy.commands.{arguments.command}").run(arguments)
+        with limited_memory():
+            status: int = import_module(f"legacy.commands.{arguments.command}").run(arguments)
     except CheckpointError as error:
-        if arguments.json:
-            print(json.dumps({"ok": False, "status": error.status, "error": str(error)}))
-        print(f"{arguments.command}: {error}", file=sys.stderr)
-        return error.status
+        return _failed(arguments, str(error), error.status)
     except BrokenPipeError:
         sys.stderr.close()
         return 0
     except OSError as error:
-        print(f"{arguments.command}: {error}", file=sys.stderr)
-        return 2
+        return _failed(arguments, str(error), 2)
     except KeyboardInterrupt:
         print(f"{arguments.command}: interrupted; run it again to go on", file=sys.stderr)
         return 130
+    return status
+
+
+def _failed(arguments: argparse.Namespace, message: str, status: int) -> int:
+    if arguments.json:
+        print(json.dumps({"ok": False, "status": status, "error": message}))
+    print(f"{arguments.command}: {message}", file=sys.stderr)
     return status
