@@ -15,7 +15,7 @@ examples:
   python -m visioncore.train                      a small model on synthetic sessions, in two minutes
   python -m visioncore.train --model_config configs/learned_res_small.yaml --dataset_configs_path sessions/ --num_gpus 2
   python -m visioncore.train --model_config m.yaml --dataset_configs_path sessions/ trainer.seed=1,2,3 --multirun
-  python -m visioncore.train data=synthetic model=small trainer=quick compat=all
+  python -m visioncore.train data=synthetic trainer=smoke compat=all
 
 What looks like key=value or +key=value is an override of Hydra's configuration (visioncore/configs); it wins over an option.
 """

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 import yaml
 
 from visioncore.compat import FLAGS, Compat
-from visioncore.run.command_line import Hydras
+from visioncore.run.command_line import EPILOG, Hydras
 from visioncore.run.composition import overrides_of, run_with_hydra, settings_of
 from visioncore.run.settings import Settings, SettingsError, from_values, settings_fields
 
@@ -92,3 +93,23 @@ def test_settings_of_a_plain_mapping() -> None:
     assert settings_of(config, ["trainer.max_epochs"]) == from_values(
         {"max_epochs": 2, "compat": ""}, frozenset({"max_epochs"})
     )
+
+
+@pytest.mark.parametrize(("launcher", "kind"), [("local", "LocalLauncher"), ("slurm", "SlurmLauncher")])
+def test_the_launchers_are_submitits(launcher: str, kind: str) -> None:
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    from hydra import compose, initialize_config_module
+
+    with initialize_config_module("visioncore.configs", version_base="1.3"):
+        config = compose("train", ["trainer.num_gpus=4", f"hydra/launcher={launcher}"], return_hydra_config=True)
+    made = config.hydra.launcher
+    assert made._target_.endswith(kind) and made.timeout_min == 1440
+    if launcher == "slurm":
+        assert (made.nodes, made.tasks_per_node, made.gpus_per_node) == (1, 4, 4), (
+            "a task a device, as Lightning wants it"
+        )
+
+
+def test_the_choices_of_the_helps_examples_exist() -> None:
+    chosen = re.findall(r"\b(model|data|trainer|logger|compat|hydra/launcher)=(\w+)", EPILOG)
+    assert chosen and all((CONFIGS / group / f"{choice}.yaml").is_file() for group, choice in chosen)
