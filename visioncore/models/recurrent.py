@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -54,8 +56,9 @@ class _Recurrent(nn.Module):
         self.hidden, self.fast_phase = hidden, fast_phase
         self.out_channels = hidden + (in_channels if fast_phase else 0)
 
+    @abstractmethod
     def run(self, x: Tensor) -> Tensor:
-        raise NotImplementedError
+        """(B, C, T, H, W) → (B, hidden, H, W), the state after the last frame."""
 
     def forward(self, x: Tensor) -> Tensor:
         if x.dim() != 5:
