@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import json
 import sys
@@ -45,6 +46,15 @@ def parser() -> argparse.ArgumentParser:
     for name in ("source", "destination"):
         made["verify"].add_argument(name, type=Path, metavar="SRC" if name == "source" else "DST")
     made["verify"].add_argument("--rules", type=Path, metavar="FILE", help="the rules file of the translation")
+    made["verify"].add_argument(
+        "--builder",
+        metavar="MODULE:NAME",
+        help="also build both networks with it, such as visioncore.models:build_model, and run them: the same rates, the same next step",
+    )
+    for name, what in (("model-config", "a model YAML"), ("dataset-configs", "a folder of dataset YAMLs")):
+        made["verify"].add_argument(
+            f"--{name}", type=Path, metavar="PATH", help=f"with --builder: {what}, for checkpoints that hold none"
+        )
     return top
 
 
@@ -95,7 +105,7 @@ def main(argv: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        with limited_memory():
+        with contextlib.nullcontext() if getattr(arguments, "builder", None) else limited_memory():
             status: int = import_module(f"legacy.commands.{arguments.command}").run(arguments)
     except CheckpointError as error:
         return _failed(arguments, str(error), error.status)

@@ -38,6 +38,7 @@ class Verdict:
     same: bool = True
     tensors: int = 0
     renamed: int = 0
+    ran: bool = False  # the networks, side by side
     rules: list[str] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
     count: int = 0

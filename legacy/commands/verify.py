@@ -18,6 +18,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.source.is_dir():
         return _folders(arguments, rows)
     verdict = verify(arguments.source, arguments.destination, rows)
+    _run(arguments, verdict)
     print(json.dumps(verdict.as_json()) if arguments.json else told(verdict))
     return 0 if verdict.same else 1
 
@@ -33,6 +34,7 @@ def _folders(arguments: argparse.Namespace, rows: list[Row] | None) -> int:
         made = _translation(arguments.destination, target)
         try:
             verdict = verify(arguments.source / name, made, rows)
+            _run(arguments, verdict)
             found.append(verdict.as_json())
             status = max(status, 0 if verdict.same else 1)
             print(told(verdict), file=sys.stderr if arguments.json else sys.stdout)
@@ -43,6 +45,23 @@ def _folders(arguments: argparse.Namespace, rows: list[Row] | None) -> int:
     if arguments.json:
         print(json.dumps({"same": status == 0, "files": found}))
     return status
+
+
+def _run(arguments: argparse.Namespace, verdict: Verdict) -> None:
+    """The networks themselves, where a builder is at hand."""
+    if not arguments.builder:
+        return
+    from legacy.running import differences
+
+    given = {"model_config": arguments.model_config, "dataset_configs": arguments.dataset_configs}
+    try:
+        for what in differences(
+            Path(verdict.source), Path(verdict.destination), arguments.builder, arguments.rules, **given
+        ):
+            verdict.differ(what)
+    except (ValueError, RuntimeError, TypeError) as error:
+        raise CheckpointError(f"{verdict.source} could not be run: {error}") from error
+    verdict.ran = True
 
 
 def _translation(folder: Path, target: str) -> Path:
@@ -56,7 +75,9 @@ def told(verdict: Verdict) -> str:
     names = f"{verdict.source} and {verdict.destination}"
     if verdict.same:
         rules = f", under {len(verdict.rules)} rules ({', '.join(verdict.rules)})" if verdict.rules else ""
-        return f"{names} are the same: {verdict.tensors:,} weights, hash by hash, and everything else{rules}"
+        return f"{names} are the same: {verdict.tensors:,} weights, hash by hash, and everything else{rules}" + (
+            ", and so are their rates for random input and their weights after one more step" if verdict.ran else ""
+        )
     lines = [f"{names} differ in {verdict.count:,} places", *(f"  {where}" for where in verdict.differences)]
     if verdict.count > len(verdict.differences):
         lines.append(f"  and {verdict.count - len(verdict.differences):,} more")
