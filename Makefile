@@ -48,7 +48,8 @@ test: $(VENV)/.all ## linters, types, walls, the whole CPU test suite
 	$(VENV)/bin/ruff format --check .
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
-	$(PY) -m pytest --cov --cov-report=term -n 2 $(ARGS)
+	$(PY) -m pytest tests/migration --cov --cov-report=term -n 2 $(ARGS)
+	$(PY) -m pytest tests --ignore=tests/migration -n 2 $(ARGS)
 
 bench: $(VENV)/.all ## the benchmarks, into build/bench.json
 	@mkdir -p build
