@@ -279,6 +279,7 @@ def safetensors() -> dict[str, bytes]:
 def old_format(canary: str) -> dict[str, bytes]:
     program = pickle.dumps(Calls(os.system, f"touch {canary}"), 2)
     good = saved(checkpoint(), _use_new_zipfile_serialization=False)
+    single = saved({"w": torch.zeros(4)}, _use_new_zipfile_serialization=False)
     head = b"".join(pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001))
     return {
         "an evil object": head + pickle.dumps({}, 2) + program + pickle.dumps([], 2),
@@ -287,7 +288,7 @@ def old_format(canary: str) -> dict[str, bytes]:
         "an evil magic number": program + good,
         "cut off": good[:-5],
         "too long": good + b"evil",
-        "a count of its own": good[:-32] + b"\xff" * 8 + good[-24:],
+        "a count of its own": single[:-24] + b"\xff" * 8 + single[-16:],
     }
 
 
