@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, event, given, reject, settings
 
 from migration.errors import BadInput
@@ -15,6 +16,7 @@ from tests.migration.programs import Program, import_first, programs, run_script
 from tests.migration.support import overlay, plan_of, run
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "1000"))
+PARTS = 2  # that can run side by side
 
 
 def write(tree: Overlay, root: Path) -> None:
@@ -23,14 +25,15 @@ def write(tree: Overlay, root: Path) -> None:
         (root / path).write_bytes(tree.read(path))
 
 
+@pytest.mark.parametrize("part", range(PARTS))
 @settings(
-    max_examples=EXAMPLES,
+    max_examples=-(-EXAMPLES // PARTS),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
     print_blob=True,
 )
 @given(programs())
-def test_extraction_keeps_what_a_program_prints(program: Program) -> None:
+def test_extraction_keeps_what_a_program_prints(part: int, program: Program) -> None:
     if not program.placed:
         reject()
     tree = overlay({"main.py": program.text})
