@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 from legacy.checkpoint import old_format, safetensors_reader
 from legacy.checkpoint.errors import CheckpointError, Damaged, Refused
 from legacy.checkpoint.files import Source, opened, read_at
+from legacy.checkpoint.forms import check_form
 from legacy.checkpoint.names import Globals, Tally
 from legacy.checkpoint.old_format import MAX_PICKLE
 from legacy.checkpoint.pickles import run
@@ -19,7 +20,6 @@ from legacy.checkpoint.pickles.machine import Machine, Truncated, uncollected
 from legacy.checkpoint.records import Call, Global, Storage
 from legacy.checkpoint.storages import Extent, StorageTable
 from legacy.checkpoint.structure import walk
-from legacy.checkpoint.tensors import tensor_at
 from legacy.checkpoint.zip_reader import read_directory, read_record
 
 Format: TypeAlias = Literal["zip", "legacy-pickle", "pickle", "safetensors"]
@@ -143,7 +143,7 @@ def _survey(root: object, named: Iterable[tuple[Global, int]] = ()) -> Globals:
         if type(node) is Global:
             tally.add(node, trail)
         elif type(node) is Call:
-            tensor_at(trail, node)
+            check_form(trail, node)
     return tally.sorted(named)
 
 

@@ -50,6 +50,8 @@ class StorageTable:
         if type(size) is not int or not 0 <= size < _MAX_SIZE:
             raise Damaged(f"storage {key[:40]!r} has {size} elements")
         place = location.decode("latin-1") if isinstance(location, bytes) else location
+        if not is_device(place):  # torch would not know where to put it
+            place = "cpu"
         found = Storage(key, STORAGE_DTYPES[kind.name], size, place)
         known = self.storages.setdefault(key, found)
         if (known.dtype, known.size) == (found.dtype, size):
@@ -62,3 +64,12 @@ class StorageTable:
 
 
 _MAX_SIZE: Final = 1 << 60
+_DEVICES: Final = frozenset(
+    ["cpu", "cuda", "mps", "meta", "xpu", "xla", "hpu", "npu", "mtia", "ipu", "vulkan", "privateuseone"]
+)
+
+
+def is_device(text: str) -> bool:
+    """Whether torch takes it for the name of one: `cpu`, `cuda:0`."""
+    kind, colon, index = text.partition(":")
+    return kind in _DEVICES and (not colon or (index.isascii() and index.isdecimal() and len(index) < 4))

@@ -1,0 +1,83 @@
+"""The calls that torch makes while it loads: each must have a form that torch writes, or a file that looks whole would not load."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from legacy.checkpoint.errors import CheckpointError, Damaged
+from legacy.checkpoint.names import verdict
+from legacy.checkpoint.records import Call, Global, Ordered
+from legacy.checkpoint.storages import is_device
+from legacy.checkpoint.structure import Step, place
+from legacy.checkpoint.tensors import is_tensor, tensor_of
+
+_LAYOUTS: Final = frozenset(
+    f"torch.{name}"
+    for name in ["strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc", "_mkldnn", "jagged"]
+)
+# What is sound among these is no call any more once it is read.
+_CONTAINERS: Final = frozenset(
+    ["collections.OrderedDict", "_codecs.encode", "builtins.set", "builtins.bytearray", "builtins.complex"]
+)
+_MOST: Final = {"_rebuild_tensor": 4, "_rebuild_tensor_v2": 7, "_rebuild_tensor_v3": 8}  # arguments
+
+
+def check_form(trail: list[Step], call: Call) -> None:
+    """Raises `Damaged`, with the place, for a call of torch's own whose arguments are not such as torch gives it."""
+    try:
+        _check(call)
+    except CheckpointError as error:
+        raise type(error)(f"{place(trail)}: {error}") from None
+
+
+def _check(call: Call) -> None:
+    if type(call.function) is not Global or call.how != "reduce":
+        return
+    if is_tensor(call):
+        _check_tensor(call.function.name, call)
+    elif str(call.function) in _CONTAINERS:
+        raise Damaged(f"a call of {call.function} has arguments that no pickler gives it")
+    elif call.function.module == "torch":
+        _check_of_torch(call.function.name, call.args)
+    elif call.function == _GET_LAYOUT and not _is_layout(call.args):
+        raise Damaged("there is no such layout of tensors")
+
+
+_GET_LAYOUT: Final = Global("torch.serialization", "_get_layout")
+
+
+def _is_layout(args: Any) -> bool:
+    return type(args) is tuple and len(args) == 1 and type(args[0]) is str and args[0] in _LAYOUTS
+
+
+def _check_tensor(name: str, call: Call) -> None:
+    tensor = tensor_of(call)
+    args: Any = call.args
+    if tensor is None and type(args) is tuple and args and _is_refused(args[0]):
+        return  # which says more
+    if tensor is None or len(args) > _MOST.get(name, len(args)):
+        raise Damaged(f"a call of {name} has arguments that torch does not give it")
+    if tensor.requires_grad and not tensor.dtype.startswith(("float", "bfloat", "complex")):
+        raise Damaged(f"a tensor of torch.{tensor.dtype} has a gradient")
+    if name in ("_rebuild_tensor_v2", "_rebuild_tensor_v3"):
+        gradient, hooks = args[4:6]
+        if type(gradient) is not bool:
+            raise Damaged("whether a tensor has a gradient is neither true nor false")
+        if hooks is not None and (type(hooks) not in (dict, Ordered) or hooks):
+            raise Damaged("a tensor has hooks, which are code")
+
+
+def _is_refused(value: object) -> bool:
+    return type(value) is Call and type(value.function) is Global and verdict(value.function) == "refused"
+
+
+def _check_of_torch(name: str, args: object) -> None:
+    match name, args:
+        case "Size", (tuple() | list() as sizes,) if all(type(size) is int and 0 <= size < 1 << 63 for size in sizes):
+            return
+        case "device", (str() as device,) if is_device(device):
+            return
+        case "device", (str() as kind, int() as index) if is_device(f"{kind}:{index}"):
+            return
+    if name in ("Size", "device"):
+        raise Damaged(f"there is no such torch.{name}")
