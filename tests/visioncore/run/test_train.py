@@ -52,7 +52,7 @@ def options(study: SyntheticStudy, model: str = "resnet_convgru", **more: Any) -
 
 
 def test_a_newcomers_run_learns(tmp_path: Path) -> None:
-    done = train(tmp_path, "--max_epochs", 3)
+    done = train(tmp_path, "--max_epochs", 2)
     assert done.returncode == 0, done.stderr
     told = re.search(r"bits per spike: ([\d.]+), ([\d.]+) of the best reachable ([\d.]+)", done.stdout)
     assert told is not None and float(told[2]) > 0.5, done.stdout
