@@ -76,7 +76,9 @@ def ways() -> list[Way]:
     return [
         Way("cp --reflink=never", ["cp", "--reflink=never", "{0}", "{1}"]),
         Way("cp", ["cp", "{0}", "{1}"]),
+        Way("cp, and synced as translate is", ["sh", "-c", 'cp --reflink=never "$0" "$1" && sync "$1"', "{0}", "{1}"]),
         Way("translate", legacy("translate", "{0}", "{1}")),
+        Way("translate --no-sha256", legacy("translate", "--no-sha256", "{0}", "{1}")),
         Way("translate --check", legacy("translate", "--check", "{0}", "{1}")),
         Way("translate --to safetensors", legacy("translate", "--to", "safetensors", "{0}", "{1}")),
         Way("inspect", legacy("inspect", "{0}")),

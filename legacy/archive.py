@@ -149,7 +149,9 @@ def _line(task: Task, outcome: dict[str, Any]) -> dict[str, Any]:
 def options_key(options: Options) -> str:
     """Equal for equal translations: with another the file is translated anew."""
     rows = [dict(row.text) for row in options.rows]
-    text = json.dumps([__version__, options.to, rows, sorted(options.allow)], sort_keys=True, default=str)
+    text = json.dumps(
+        [__version__, options.to, rows, sorted(options.allow), options.hashed], sort_keys=True, default=str
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -83,6 +83,12 @@ def _translate(sub: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="compare every record's CRC on the way (default: for folders, not for a single file)",
     )
+    sub.add_argument(
+        "--sha256",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="put the source's SHA-256 into the provenance; it takes about as long as copying twice (default: yes)",
+    )
 
 
 def _positive(text: str) -> int:

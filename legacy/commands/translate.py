@@ -20,6 +20,7 @@ def run(arguments: argparse.Namespace) -> int:
         allow=frozenset(arguments.allow),
         check=folder if arguments.check is None else arguments.check,
         dry_run=arguments.dry_run,
+        hashed=arguments.sha256,
     )
     if folder:
         from legacy.archive import translate_archive
@@ -60,6 +61,7 @@ def told(report: Report) -> str:
     if not report.rules and not report.replaced:
         lines.append("  no rule had anything to change")
     lines += [f"  warning: {warning}" for warning in report.warnings]
-    if report.sha256:
-        lines.append(f"  {report.bytes:,} bytes in {report.seconds:.2f} s; the source's SHA-256 is {report.sha256}")
+    if report.written:
+        told = f"; the source's SHA-256 is {report.sha256}" if report.sha256 else ""
+        lines.append(f"  {report.bytes:,} bytes in {report.seconds:.2f} s{told}")
     return "\n".join(lines)

@@ -59,6 +59,13 @@ def test_where_it_came_from(old: Path, tmp_path: Path) -> None:
     assert legacy("inspect", tmp_path / "new.ckpt", "--json").json["provenance"] == found
 
 
+def test_without_the_hash(old: Path, tmp_path: Path) -> None:
+    done = legacy("translate", old, tmp_path / "new.ckpt", "--no-sha256")
+    source = provenance(tmp_path / "new.ckpt")["source"]
+    assert isinstance(source, dict) and source["sha256"] is None and source["bytes"] == old.stat().st_size
+    assert done.status == 0 and "SHA-256" not in done.out and " bytes in " in done.out
+
+
 def test_json(old: Path, tmp_path: Path) -> None:
     found = legacy("translate", old, tmp_path / "new.ckpt", "--json").json
     assert (
