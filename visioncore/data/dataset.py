@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -79,14 +80,14 @@ class SessionDataset(Dataset[dict[str, Tensor]]):
     def _gathered(self, name: str, frames: Tensor, slabs: Slabs | None) -> Tensor:
         lags, rows = self._lags[name], self._rows[name]
         where = (frames[:, None] - lags).flatten()
-        if slabs is None:
-            taken = rows.index_select(0, where)
-        else:
-            taken = torch.index_select(rows, 0, where, out=slabs.take((len(where), rows.shape[1]), rows.dtype))
-        shape = self.session.covariates[name].shape[1:]
+        shape = (len(where), rows.shape[1])
+        taken = torch.empty(shape, dtype=rows.dtype) if slabs is None else slabs.take(shape, rows.dtype)
+        # numpy's, because torch's spreads over threads, and those of a loader's worker would be in the way of the training's
+        np.take(rows.numpy(), where.numpy(), axis=0, out=taken.numpy(), mode="clip")
+        covariate = self.session.covariates[name].shape[1:]
         if not lags.dim():
-            return taken.view(len(frames), *shape)
-        taken = taken.view(len(frames), len(lags), *shape)
+            return taken.view(len(frames), *covariate)
+        taken = taken.view(len(frames), len(lags), *covariate)
         return self._finished(taken) if name == "stim" else taken
 
     def _finished(self, stim: Tensor) -> Tensor:
