@@ -35,7 +35,7 @@ def test_the_new_trainer_goes_on_where_the_old_one_was(tmp_path: Path, model: st
     from visioncore.data.synthetic import write_sessions
 
     study = write_sessions(
-        tmp_path / "study", 2, size=9, lags=4, frames=600, n_units=4, types=("backimage", "gaborium")
+        tmp_path / "study", 2, size=9, lags=4, frames=1000, n_units=4, types=("backimage", "gaborium")
     )
     values = {
         "model_config": study.models[model],
