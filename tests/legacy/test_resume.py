@@ -35,7 +35,7 @@ def test_the_new_trainer_goes_on_where_the_old_one_was(tmp_path: Path, model: st
     from visioncore.data.synthetic import write_sessions
 
     study = write_sessions(
-        tmp_path / "study", 2, size=9, lags=4, frames=1000, n_units=4, types=("backimage", "gaborium")
+        tmp_path / "study", 2, size=9, lags=4, frames=1000, n_units=4, n_dead=0, types=("backimage", "gaborium")
     )
     values = {
         "model_config": study.models[model],
@@ -43,7 +43,7 @@ def test_the_new_trainer_goes_on_where_the_old_one_was(tmp_path: Path, model: st
         "max_datasets": 2,
         "batch_size": 8,
         "learning_rate": 1e-3,
-        "steps_per_epoch": 3,
+        "steps_per_epoch": 4,
         "max_epochs": 2,
         "num_workers": 0,
         "num_gpus": 1,
@@ -59,5 +59,5 @@ def test_the_new_trainer_goes_on_where_the_old_one_was(tmp_path: Path, model: st
     assert verify(first, tmp_path / "new.ckpt").same
     more = ("--checkpoint_dir", "new", "--resume", tmp_path / "new.ckpt", "--compat", "all", "--device", "cpu")
     new = run(tmp_path, "new", "-m", "visioncore.train", *shared, *more, "--loggers", "csv")
-    assert len(new["losses"]) == 3 and new["losses"] == old["losses"][3:]
-    assert new["parameters"] == old["parameters"][3:] and new["rates"] == old["rates"][3:]
+    assert len(new["losses"]) == 4 and new["losses"] == old["losses"][4:]
+    assert new["parameters"] == old["parameters"][4:] and new["rates"] == old["rates"][4:]
