@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from tests.legacy.checkpoint.test_malice import watched
 from tests.legacy.commands import evil
 from tests.legacy.commands.support import ROOT, save
 
-CANARY = "/tmp/legacy-canary-that-nobody-makes"
+CANARY = os.path.join(tempfile.gettempdir(), "legacy-canary-that-nobody-makes")
 CORPUS = evil.corpus(CANARY)
 COMMANDS = ("inspect", "translate", "verify")
 
