@@ -1,0 +1,1 @@
+"""Records a run from outside: hooks that are in place before the script's first line."""

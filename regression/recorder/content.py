@@ -1,0 +1,89 @@
+"""What a batch, a structure or a random state is, in a few characters."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import random
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_SHORT = 200
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """What nested containers hold, each with its path: `0.stim`, `optimizer_states.0.state.3.exp_avg`."""
+    if isinstance(value, Mapping):
+        parts = [(str(key), part) for key, part in value.items()]
+    elif isinstance(value, tuple) and hasattr(value, "_fields"):
+        parts = list(zip(value._fields, value, strict=True))
+    elif isinstance(value, list | tuple) and not _is_plain(value):
+        parts = [(str(i), part) for i, part in enumerate(value)]
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        parts = [(f.name, getattr(value, f.name)) for f in dataclasses.fields(value)]
+    else:
+        yield path, value
+        return
+    if not parts:
+        yield path, f"empty {type(value).__name__}"
+    for name, part in parts:
+        yield from leaves(part, f"{path}.{name}" if path else name)
+
+
+def _is_plain(value: list[Any] | tuple[Any, ...]) -> bool:
+    return len(value) > 0 and all(isinstance(part, int | float | str | bool | None) for part in value)
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON: itself where it is short and plain, else its type and a hash of its text. The folder of the run is `.` in it."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, np.ndarray):
+        return plain(torch.from_numpy(np.ascontiguousarray(value))) if value.dtype.kind in "biuf" else digest(repr(value))
+    if isinstance(value, Tensor):
+        shape = "×".join(map(str, value.shape))
+        return value.item() if value.numel() == 1 else f"{value.dtype} {shape} {digest(bytes_of(value))}"
+    if isinstance(value, list | tuple) and len(value) <= 64 and _is_plain(value):
+        return [plain(part) for part in value]
+    if callable(value) and hasattr(value, "__qualname__"):
+        return f"{value.__qualname__}"
+    text = str(value) if isinstance(value, str | os.PathLike) else _stable(repr(value))
+    text = text.replace(os.getcwd(), ".")
+    return text if len(text) <= _SHORT else f"{text[:40]}… {digest(text)}"
+
+
+def _stable(text: str) -> str:
+    """Without the address that an object's default text ends in."""
+    head, found, _ = text.partition(" at 0x")
+    return f"{head}>" if found else text
+
+
+def bytes_of(tensor: Tensor) -> bytes:
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    return b"" if not flat.numel() else flat.view(torch.uint8).numpy().tobytes()
+
+
+def digest(content: str | bytes) -> str:
+    """16 hexadecimal digits."""
+    return hashlib.blake2b(content.encode() if isinstance(content, str) else content, digest_size=8).hexdigest()
+
+
+def random_states() -> dict[str, str]:
+    """A hash of every global generator's state: what was drawn between two of them shows."""
+    numpy = np.random.get_state(legacy=True)
+    states = {
+        "python": digest(repr(random.getstate())),
+        "numpy": digest(numpy[1].tobytes() + str(numpy[2:]).encode()),  # type: ignore[union-attr]
+        "torch": digest(torch.get_rng_state().numpy().tobytes()),
+    }
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        for i, state in enumerate(torch.cuda.get_rng_state_all()):
+            states[f"cuda:{i}"] = digest(state.numpy().tobytes())
+    return states

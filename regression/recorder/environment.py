@@ -1,0 +1,58 @@
+"""What a run ran on, and the switches that change its bits."""
+
+from __future__ import annotations
+
+import os
+import platform
+import random
+import sys
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+import torch
+
+PACKAGES = ("torch", "pytorch-lightning", "lightning", "numpy", "wandb", "hydra-core", "libcst")
+
+
+def versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    if torch.version.cuda and torch.cuda.is_available():
+        found["cuda"] = torch.version.cuda
+        found["cudnn"] = str(torch.backends.cudnn.version())
+        found["gpu"] = torch.cuda.get_device_name()
+    return found
+
+
+def flags() -> dict[str, Any]:
+    """Global switches of torch as they are now."""
+    return {
+        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+        "cudnn.deterministic": torch.backends.cudnn.deterministic,
+        "cudnn.benchmark": torch.backends.cudnn.benchmark,
+        "cudnn.allow_tf32": torch.backends.cudnn.allow_tf32,
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "default_dtype": str(torch.get_default_dtype()),
+        "threads": torch.get_num_threads(),
+        "grad_enabled": torch.is_grad_enabled(),
+        "anomaly_detection": torch.is_anomaly_enabled(),
+        "cublas_workspace": os.environ.get("CUBLAS_WORKSPACE_CONFIG", ""),
+    }
+
+
+def make_deterministic(seed: int) -> None:
+    """Seeds and switches as they are before the script's first line; it may set its own after them."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+
+
+def machine() -> dict[str, Any]:
+    return {"cores": os.cpu_count(), "system": platform.system(), "machine": platform.machine(), "byteorder": sys.byteorder}

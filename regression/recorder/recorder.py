@@ -1,0 +1,389 @@
+"""What of a training run is written down, and when."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from regression.recorder.content import leaves, plain, random_states
+from regression.recorder.environment import flags
+from regression.recorder.tables import Number, Table, Tabulator, finished
+from regression.recorder.tensors import Capture
+from regression.trace import Record, Writer
+
+
+class TwoFits(Exception):
+    """A script that trains twice is two runs."""
+
+
+class Recorder:
+    """Listens to one run. Its methods are called by what `install` puts in place; `light` leaves out every tensor."""
+
+    def __init__(self, writer: Writer, light: bool = False, capture: Capture | None = None) -> None:
+        self._writer, self._light, self._capture = writer, light, capture
+        self._tabulate = Tabulator(writer)
+        self._step = self._fits = 0
+        self._epoch = 0
+        self._phases: Record = {}
+        self._waiting: Record | None = None
+        self._logged: list[Any] = []
+        self._last: dict[str, Any] = {}
+        self._seconds: Counter[str] = Counter()
+        self._since: float | None = None
+        self._began = time.perf_counter()
+        self._handed: list[Any] = []
+        self._warned: Counter[str] = Counter()
+        self._outputs: list[tuple[str, Tensor]] = []
+
+    # the run's frame
+
+    def fit(self, trainer: Any) -> None:
+        self._fits += 1
+        if self._fits > 1:
+            raise TwoFits
+
+    def train_start(self, trainer: Any, module: Any) -> None:
+        self._hook_children(module)
+        if self._capture:
+            self._capture.attach(module)
+        data = getattr(trainer, "datamodule", None)
+        phases: Record = {
+            "hyper_parameters": {path: plain(leaf) for path, leaf in leaves(dict(module.hparams))},
+            "flags": flags(),
+            "random": random_states(),
+            "trainer": _trainer_settings(trainer),
+        }
+        if data is not None and getattr(data, "hparams", None):
+            phases["data_hyper_parameters"] = {path: plain(leaf) for path, leaf in leaves(dict(data.hparams))}
+        if not self._light:
+            phases["parameters"] = self._tabulate(named(module.named_parameters()))
+            phases["buffers"] = self._tabulate(named(module.named_buffers()))
+        self._write("start", {"start": phases})
+        self._since = time.perf_counter()
+
+    def train_end(self, trainer: Any, module: Any) -> None:
+        self._schedule(trainer)
+        self._flush()
+        if self._capture:
+            self._capture.detach()
+        cuda = torch.cuda.is_available() and torch.cuda.is_initialized()
+        peak = torch.cuda.max_memory_allocated() if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        end: Record = {
+            "stopped": {"epoch": trainer.current_epoch, "global_step": trainer.global_step},
+            "hyper_parameters": {path: plain(leaf) for path, leaf in leaves(dict(module.hparams))},
+            "callbacks": {
+                name: {path: plain(leaf) for path, leaf in leaves(state)} for name, state in _callback_states(trainer)
+            },
+            "random": random_states(),
+        }
+        self._end = {
+            "seconds": {name: round(value, 6) for name, value in self._seconds.items()},
+            "peak_bytes": peak,
+            "flags": flags(),
+        }
+        self._write("last", {"end": end})
+
+    def close(self, reached_end: bool) -> None:
+        """After the script: what it warned of, and how long it all took."""
+        if self._fits == 1 and reached_end:
+            unsteady = [text for text in self._warned if "does not have a deterministic implementation" in text]
+            end: Record = {"record": "end", "step": self._step, "epoch": self._epoch, "phases": {}}
+            end["warnings"] = dict(self._warned)
+            end["nondeterministic"] = unsteady
+            end["total_seconds"] = round(time.perf_counter() - self._began, 3)
+            self._writer.write({**end, **getattr(self, "_end", {})})
+        self._writer.close()
+
+    @property
+    def fits(self) -> int:
+        return self._fits
+
+    def warned(self, message: Any, category: type[Warning]) -> None:
+        self._warned[f"{category.__name__}: {plain(str(message))}"] += 1
+
+    # a step, in order of cause
+
+    def batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
+        self._tick("data")
+        self._schedule(trainer)
+        self._flush()
+        self._step += 1
+        self._epoch = trainer.current_epoch
+        data: Record = {"position": [trainer.current_epoch, batch_idx]}
+        if not self._light:
+            data.update(content=self._content(batch), order=_served(trainer), random=random_states())
+            self._outputs.clear()
+        self._phases = {"data": data}
+        self._modes(module)
+        if self._capture:
+            self._capture.begin(self._step)
+        self._tick("recording")
+
+    def output(self, name: str, value: Any) -> None:
+        """A part of the network has given something."""
+        if self._phases and "loss" not in self._phases and "backward" not in self._phases:
+            found = [(path, leaf) for path, leaf in leaves(value, name) if isinstance(leaf, Tensor)]
+            self._outputs += [(f"{path}#{len(self._outputs) + i}", leaf) for i, (path, leaf) in enumerate(found)]
+
+    def before_backward(self, loss: Tensor) -> None:
+        self._tick("forward")
+        if self._outputs and "outputs" not in self._phases.get("forward", {}):
+            self._in("forward")["outputs"] = self._tabulate(self._outputs)
+            self._outputs = []
+        if not self._light:
+            self._in("forward").setdefault("random", random_states())
+        self._add("loss", "loss", Number(loss))
+        self._tick("recording")
+
+    def after_backward(self, module: Any) -> None:
+        self._tick("backward")
+        if not self._light:
+            self._add("backward", "gradients", self._gradients(module))
+        self._tick("recording")
+
+    def after_clip(self, module: Any) -> None:
+        self._tick("clip")
+        if not self._light:
+            self._add("clip", "gradients", self._gradients(module))
+        if self._capture:
+            self._capture.gradients(module)
+        self._tick("recording")
+
+    def after_step(self, optimizer: Any) -> None:
+        """The optimiser has stepped, with these options."""
+        if not self._phases:
+            return
+        self._tick("step")
+        self._add("step", "options", options(optimizer))
+        if not self._light:
+            named_state = list(_optimizer_state(optimizer))
+            if named_state:
+                self._add("step", "optimizer_state", self._tabulate(named_state))
+        self._tick("recording")
+
+    def batch_end(self, trainer: Any, module: Any) -> None:
+        self._tick("step")
+        if not self._light:
+            self._in("step")["parameters"] = self._tabulate(named(module.named_parameters()))
+        if self._logged:
+            self._in("metrics")["logged"] = self._take_logged()
+        if self._capture:
+            self._capture.end(module)
+        self._flush()
+        self._waiting = self._made("step", self._phases)
+        self._phases = {}
+        self._tick("recording")
+
+    # what is not of a step
+
+    def logged(self, hook: str | None, key: str, value: Any, how: dict[str, Any]) -> None:
+        number = Number(value) if isinstance(value, Tensor) and value.numel() else plain(value)
+        self._logged.append([hook or "", key, number, {name: plain(part) for name, part in how.items()}])
+
+    def validation_batch(self, batch: Any) -> None:
+        if not self._light:
+            self._add("data", "content", self._content(batch))
+
+    def validation_start(self) -> None:
+        self._flush()
+        self._phases = {}
+
+    def validation_end(self, trainer: Any) -> None:
+        self._in("metrics").update(logged=self._take_logged(), callback_metrics=_metrics(trainer.callback_metrics))
+        self._write("validation", self._phases)
+        self._phases = {}
+
+    def epoch_end(self, trainer: Any, module: Any) -> None:
+        self._flush()
+        phases: Record = {"metrics": {"logged": self._take_logged(), "metrics": _metrics(trainer.callback_metrics)}}
+        if not self._light:
+            phases["step"] = {"buffers": self._tabulate(named(module.named_buffers()))}
+        self._write("epoch", phases)
+
+    def checkpoint(self, path: Any, content: Any) -> None:
+        """A checkpoint is about to be written."""
+        if self._light:
+            return
+        self._flush()
+        tensors = [(name, leaf) for name, leaf in leaves(content) if isinstance(leaf, Tensor)]
+        rest = {name: plain(leaf) for name, leaf in leaves(content) if not isinstance(leaf, Tensor)}
+        stripped = list(named(iter(tensors)))
+        self._write("checkpoint", {"checkpoint": {"file": Path(str(path)).name, "content": rest, "tensors": self._tabulate(stripped, norms=False)}})
+
+    # how
+
+    def _hook_children(self, module: Any) -> None:
+        if self._light:
+            return
+        for name, child in module.named_children():
+            if any(True for _ in child.parameters()):
+                child.register_forward_hook(_Output(self, name))
+
+    def _in(self, phase: str) -> Record:
+        made: Record = self._phases.setdefault(phase, {})
+        return made
+
+    def _add(self, phase: str, quantity: str, value: Any) -> None:
+        """Several of a step, under accumulation or manual optimisation, are told apart by their number."""
+        quantities = self._in(phase)
+        n = sum(name.split(" ")[0] == quantity for name in quantities)
+        quantities[quantity if not n else f"{quantity} {n + 1}"] = value
+
+    def _gradients(self, module: Any) -> Table:
+        return self._tabulate(named((n, p.grad) for n, p in module.named_parameters() if p.grad is not None))
+
+    def _content(self, batch: Any) -> Record:
+        tensors = [(path or "batch", leaf) for path, leaf in leaves(batch) if isinstance(leaf, Tensor)]
+        rest = {path or "batch": plain(leaf) for path, leaf in leaves(batch) if not isinstance(leaf, Tensor)}
+        return {"tensors": self._tabulate(tensors), **({"other": rest} if rest else {})}
+
+    def _modes(self, module: Any) -> None:
+        """Which modules are not in training mode, and which parameters are frozen; told when it changes."""
+        now = {
+            "evaluating": [name for name, part in module.named_modules() if not part.training],
+            "frozen": [name for name, part in module.named_parameters() if not part.requires_grad],
+        }
+        if now != self._last.get("modes"):
+            self._last["modes"] = now
+            self._in("forward").update(now)
+
+    def _schedule(self, trainer: Any) -> None:
+        """What the next step will be made with."""
+        if not self._step:
+            return
+        made: Record = {f"options of {i}": options(optimizer) for i, optimizer in enumerate(trainer.optimizers)}
+        for i, config in enumerate(trainer.lr_scheduler_configs):
+            state = config.scheduler.state_dict() if hasattr(config.scheduler, "state_dict") else {}
+            made[f"scheduler {i}"] = {path: plain(leaf) for path, leaf in leaves(state) if path != "_get_lr_called_within_step"}
+            made[f"scheduler {i}"]["interval"] = f"{config.interval} × {config.frequency}"
+        scaler = getattr(trainer.precision_plugin, "scaler", None)
+        if scaler is not None:
+            made["scaler"] = {path: plain(leaf) for path, leaf in leaves(scaler.state_dict())}
+        if made != self._last.get("schedule"):
+            self._last["schedule"] = made
+            self._flush()
+            self._write("schedule", {"schedule": made})
+
+    def _take_logged(self) -> list[Any]:
+        taken, self._logged = self._logged, []
+        return taken
+
+    def _tick(self, phase: str) -> None:
+        now = time.perf_counter()
+        if self._since is not None:
+            self._seconds[phase] += now - self._since
+        self._since = now
+
+    def _made(self, kind: str, phases: Record) -> Record:
+        return {"record": kind, "step": self._step, "epoch": self._epoch, "phases": phases}
+
+    def _write(self, kind: str, phases: Record) -> None:
+        self._writer.write(_shortened(finished(self._made(kind, phases))))
+
+    def _flush(self) -> None:
+        """The step before is written while the device works on the next."""
+        if self._waiting is not None:
+            self._writer.write(_shortened(finished(self._waiting)))
+            self._waiting = None
+
+
+class _Output:
+    """A forward hook that a copy, or a pickle, of the module does not have."""
+
+    def __init__(self, recorder: Recorder | None = None, name: str = "") -> None:
+        self._recorder, self._name = recorder, name
+
+    def __call__(self, module: Any, inputs: Any, output: Any) -> None:
+        if self._recorder is not None:
+            self._recorder.output(self._name, output)
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return _Output, ()
+
+
+def named(parts: Any) -> Iterator[tuple[str, Tensor]]:
+    """Under the names they have without torch.compile."""
+    for name, tensor in parts:
+        yield name.replace("_orig_mod.", ""), tensor
+
+
+def options(optimizer: Any) -> Record:
+    """Every option of every parameter group, and how many parameters it has."""
+    made = {}
+    for i, group in enumerate(optimizer.param_groups):
+        made[str(i)] = {key: plain(value) for key, value in group.items() if key not in ("params", "param_names")}
+        made[str(i)]["parameters"] = len(group["params"])
+    return made
+
+
+def _optimizer_state(optimizer: Any) -> Iterator[tuple[str, Tensor]]:
+    i = 0
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            for key, value in optimizer.state.get(parameter, {}).items():
+                if isinstance(value, Tensor):
+                    yield f"{i}.{key}", value
+            i += 1
+
+
+def _shortened(record: Record) -> Record:
+    """A table equal to an earlier one of the same record is told by that one's phase."""
+    seen: list[tuple[str, Any]] = []
+    for phase, quantities in record["phases"].items():
+        for quantity, value in quantities.items():
+            if isinstance(value, dict) and "hash" in value:
+                same = next((name for name, table in seen if table == value), None)
+                if same is not None:
+                    quantities[quantity] = {"as": same}
+                else:
+                    seen.append((f"{phase}.{quantity}", value))
+    return record
+
+
+def _served(trainer: Any) -> Any:
+    """The indices that made the batch, of every loader whose sampler was listened to."""
+    combined = getattr(trainer.fit_loop, "_combined_loader", None)
+    iterators = getattr(getattr(combined, "_iterator", None), "iterators", None) or []
+    order = []
+    for iterator in iterators:
+        handed = getattr(iterator, "_regression_handed", None)
+        order.append(plain(handed.pop(0)) if handed else None)
+    return order
+
+
+def _metrics(metrics: Any) -> Record:
+    return {key: plain(value) for key, value in metrics.items()}
+
+
+def _callback_states(trainer: Any) -> Iterator[tuple[str, Any]]:
+    for callback in trainer.callbacks:
+        state = callback.state_dict()
+        if state:
+            yield callback.state_key.replace("'", ""), state
+
+
+def _trainer_settings(trainer: Any) -> Record:
+    kept = (
+        "max_epochs",
+        "max_steps",
+        "min_epochs",
+        "accumulate_grad_batches",
+        "gradient_clip_val",
+        "gradient_clip_algorithm",
+        "precision",
+        "check_val_every_n_epoch",
+        "val_check_interval",
+        "log_every_n_steps",
+        "limit_train_batches",
+        "limit_val_batches",
+        "num_sanity_val_steps",
+        "world_size",
+    )
+    return {name: plain(getattr(trainer, name, None)) for name in kept}
