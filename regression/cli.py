@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from regression import trace
+from regression.compare import cli as comparing
 from regression.record import RecordingError, record
 from regression.recorder.child import Job
 
@@ -24,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     _record_parser(commands)
+    comparing.add_arguments(
+        commands.add_parser("compare", help="say where two traces part", epilog=comparing.EXAMPLE)
+    )
     told = parser.parse_args(arguments)
     try:
         status: int = told.run(told)

@@ -1,0 +1,1 @@
+"""Judges two traces: the same, or where they part, in order of cause."""

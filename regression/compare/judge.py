@@ -1,0 +1,238 @@
+"""Two traces, value by value."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from regression.compare.flatten import Key, Row, values
+from regression.compare.meaning import meaning
+from regression.trace import PHASES, Record, Trace
+
+ABSENT = "absent"
+# what may differ between two runs of the same training
+SETTINGS_OF_THE_MACHINE = ("threads", "cublas_workspace")
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """One quantity of one step that differs. For tensors `old` and `new` are their 2-norms, `relative` is of these; `ulps` is of scalars."""
+
+    step: int
+    epoch: int
+    phase: str
+    quantity: str
+    name: str
+    old: Any
+    new: Any
+    max_abs: float | None = None
+    relative: float | None = None
+    ulps: int | None = None
+    others: int = 0
+    meaning: str = ""
+
+    def __str__(self) -> str:
+        where = f"step {self.step} (epoch {self.epoch}), {self.phase}: {self.quantity}"
+        name = f" {self.name}" if self.name else ""
+        more = f", and {self.others} more" if self.others else ""
+        by = ""
+        if self.relative is not None:
+            by = f", {self.relative:.2g} relative"
+        if self.ulps is not None:
+            by += f", {self.ulps} ulp"
+        return f"{where}{name} is {_shown(self.old)} in the old run and {_shown(self.new)} in the new one{by}{more}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was found; `incomparable` is a sentence where the two are not runs of the same thing."""
+
+    divergences: list[Divergence] = field(default_factory=list)
+    incomparable: str = ""
+    compared: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    localized: dict[str, Any] | None = None
+    noise: dict[str, Any] | None = None
+
+    @property
+    def same(self) -> bool:
+        return not self.divergences and not self.incomparable
+
+    @property
+    def first(self) -> Divergence | None:
+        return self.divergences[0] if self.divergences else None
+
+    def to_json(self) -> dict[str, Any]:
+        return {"same": self.same, **asdict(self), "first": asdict(self.first) if self.first else None}
+
+
+def compare(old: Trace, new: Trace) -> Comparison:
+    """All quantities that differ, the first cause first: by step, then by phase. Bits are compared, not closeness."""
+    found: list[Divergence] = []
+    compared: Counter[str] = Counter()
+    for (kind, step), one, other in aligned(old, new):
+        if one is None or other is None:
+            record = one or other
+            assert record is not None
+            here, there = ("recorded", ABSENT) if one else (ABSENT, "recorded")
+            phase = "checkpoint" if kind == "checkpoint" else "end" if kind == "last" else _last_phase(record)
+            found.append(Divergence(step, record["epoch"], phase, kind, _label(record), here, there))
+            continue
+        left, right = values(old, one), values(new, other)
+        compared.update(key[0] for key in left)
+        found += _differences(step, one["epoch"], left, right)
+    first = sorted(found, key=lambda d: (d.step, PHASES.index(d.phase)))
+    explained = [replace(d, meaning=meaning(d, first)) for d in first]
+    return Comparison(explained, incomparable(old, new), dict(compared), notes(old, new))
+
+
+def aligned(old: Trace, new: Trace) -> Iterator[tuple[tuple[str, int], Record | None, Record | None]]:
+    """The records of both, paired by kind, step and number; what only one has comes with None. Only steps that both reached."""
+    last = min((trace.records[-1]["step"] for trace in (old, new) if trace.records), default=0)
+    whole = old.complete and new.complete and old.records[-1]["step"] == new.records[-1]["step"]
+
+    def keyed(trace: Trace) -> dict[tuple[str, int, int], Record]:
+        seen: Counter[tuple[str, int]] = Counter()
+        made = {}
+        for record in trace.records:
+            kind, step = record["record"], record["step"]
+            if kind == "end" or step > last or (not whole and step == last and kind not in ("start", "step")):
+                continue
+            made[kind, step, seen[kind, step]] = record
+            seen[kind, step] += 1
+        return made
+
+    one, other = keyed(old), keyed(new)
+    for key in dict.fromkeys((*one, *other)):
+        yield key[:2], one.get(key), other.get(key)
+
+
+def incomparable(old: Trace, new: Trace) -> str:
+    """Why two traces are not of the same training, or nothing."""
+    for name in ("torch", "pytorch-lightning", "lightning"):
+        mine, its = (trace.header["versions"].get(name) for trace in (old, new))
+        if mine != its:
+            return f"{name} was {mine or 'not there'} in the old run and is {its or 'not there'} in the new one: record both with the same, versions differ in bits"
+    if old.header["level"] != new.header["level"]:
+        return f"the old trace is of level {old.header['level']}, the new one {new.header['level']}: record both with the same --light"
+    difference = _models_differ(old, new)
+    if difference:
+        return f"the two runs train different models: {difference}"
+    steps = len(old.steps), len(new.steps)
+    if steps[0] != steps[1]:
+        return f"the old run has {steps[0]} steps and the new one {steps[1]}: record both with --steps {min(steps)}, or see why one stopped"
+    return ""
+
+
+def _models_differ(old: Trace, new: Trace) -> str:
+    tables = [
+        {k[2]: v for k, v in values(trace, trace.records[0]).items() if k[1] == "parameters"}
+        for trace in (old, new)
+        if trace.records
+    ]
+    if len(tables) < 2:
+        return ""
+    one, other = tables
+    for name in dict.fromkeys((*one, *other)):
+        if name not in one or name not in other:
+            return f"only the {'old' if name in one else 'new'} one has a parameter {name}"
+        mine, its = (table[name] for table in tables)
+        if (mine.shape, mine.dtype) != (its.shape, its.dtype):
+            return f"{name} is {mine.dtype} {list(mine.shape)} in the old one and {its.dtype} {list(its.shape)} in the new one"
+    return ""
+
+
+def notes(old: Trace, new: Trace) -> list[str]:
+    """What differs and is no divergence: versions beside torch and Lightning, warnings, settings of the machine."""
+    found = []
+    mine, its = (trace.header["versions"] for trace in (old, new))
+    for name in sorted({*mine, *its} - {"torch", "pytorch-lightning", "lightning"}):
+        if mine.get(name) != its.get(name):
+            found.append(f"{name}: {mine.get(name, ABSENT)} and {its.get(name, ABSENT)}")
+    ends = [trace.records[-1].get("warnings", {}) if trace.complete else {} for trace in (old, new)]
+    for text in ends[0].keys() ^ ends[1].keys():
+        found.append(f"warned only in the {'old' if text in ends[0] else 'new'} run: {text}")
+    for side, trace in (("old", old), ("new", new)):
+        if not trace.complete:
+            found.append(f"the {side} run did not come to its end")
+    for setting in SETTINGS_OF_THE_MACHINE:
+        pair = [values(t, t.records[0]).get(("start", "flags", setting)) for t in (old, new) if t.records]
+        if len(pair) == 2 and pair[0] != pair[1]:
+            found.append(f"{setting}: {pair[0]} and {pair[1]}")
+    return sorted(found)
+
+
+def _differences(step: int, epoch: int, left: dict[Key, Any], right: dict[Key, Any]) -> Iterator[Divergence]:
+    """One divergence a quantity, of the tensor nearest to the cause."""
+    by_quantity: dict[tuple[str, str], list[tuple[str, Any, Any]]] = {}
+    for key in dict.fromkeys((*left, *right)):
+        phase, quantity, name = key
+        one, other = left.get(key, ABSENT), right.get(key, ABSENT)
+        if quantity == "flags" and name in SETTINGS_OF_THE_MACHINE:
+            continue
+        if not equal(one, other):
+            by_quantity.setdefault((phase, quantity), []).append((name, one, other))
+    for (phase, quantity), found in by_quantity.items():
+        # gradients come from the last layer to the first
+        name, one, other = found[-1] if phase in ("backward", "clip") else found[0]
+        yield Divergence(step, epoch, phase, quantity, name, *_apart(one, other), others=len(found) - 1)
+
+
+def equal(one: Any, other: Any) -> bool:
+    """The same bits; NaN is NaN."""
+    if isinstance(one, Row) and isinstance(other, Row):
+        return (one.hash, one.shape, one.dtype) == (other.hash, other.shape, other.dtype)
+    if isinstance(one, float) and isinstance(other, float):
+        return one == other and math.copysign(1, one) == math.copysign(1, other) or (one != one and other != other)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(equal, one, other))
+    return type(one) is type(other) and bool(one == other)
+
+
+def _apart(one: Any, other: Any) -> tuple[Any, Any, float | None, float | None, int | None]:
+    """Both sides as shown, their distance, relative distance, and ulps."""
+    if isinstance(one, Row) or isinstance(other, Row):
+        shown = [value.norm if isinstance(value, Row) and value.norm is not None else _text(value) for value in (one, other)]
+    else:
+        shown = [one, other]
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in shown):
+        return shown[0], shown[1], None, None, None
+    distance = abs(shown[0] - shown[1])
+    largest = max(abs(shown[0]), abs(shown[1]))
+    relative = distance / largest if largest and math.isfinite(distance) else None
+    scalar = isinstance(one, float) and isinstance(other, float)
+    return shown[0], shown[1], distance, relative, _ulps(*shown) if scalar else None
+
+
+def _text(value: Any) -> Any:
+    return f"{value.dtype} {list(value.shape)} {value.hash}" if isinstance(value, Row) else value
+
+
+def _ulps(one: float, other: float) -> int | None:
+    """Floats between the two, counted in float32 where both are float32 numbers, else in float64."""
+    if not (math.isfinite(one) and math.isfinite(other)):
+        return None
+    single = all(abs(v) < 3e38 and struct.unpack("f", struct.pack("f", v))[0] == v for v in (one, other))
+    pack, unpack, sign = ("f", "i", 1 << 31) if single else ("d", "q", 1 << 63)
+    places = [struct.unpack(unpack, struct.pack(pack, value))[0] for value in (one, other)]
+    ordered = [place if place >= 0 else -(place + sign) for place in places]
+    return abs(ordered[0] - ordered[1])
+
+
+def _last_phase(record: Record) -> str:
+    return max(record["phases"], key=PHASES.index, default="metrics")
+
+
+def _label(record: Record) -> str:
+    return str(record["phases"].get("checkpoint", {}).get("file", ""))
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.9g}"
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"
