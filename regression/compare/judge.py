@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import struct
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from regression.compare.flatten import Key, Row, values
+from regression.compare.expected import Expected
 from regression.compare.meaning import meaning
 from regression.trace import PHASES, Record, Trace
 
@@ -57,6 +58,7 @@ class Comparison:
     notes: list[str] = field(default_factory=list)
     localized: dict[str, Any] | None = None
     noise: dict[str, Any] | None = None
+    expected: dict[str, int] = field(default_factory=dict)
 
     @property
     def same(self) -> bool:
@@ -70,28 +72,43 @@ class Comparison:
         return {"same": self.same, **asdict(self), "first": asdict(self.first) if self.first else None}
 
 
-def compare(old: Trace, new: Trace) -> Comparison:
-    """All quantities that differ, the first cause first: by step, then by phase. Bits are compared, not closeness."""
+def compare(old: Trace, new: Trace, expected: Sequence[Expected] = ()) -> Comparison:
+    """All quantities that differ, the first cause first: by step, then by phase. Bits are compared, not closeness.
+
+    What is `expected` to differ is counted, and no divergence. Where one run goes on from a later step than the other, the steps that both
+    made are compared.
+    """
     found: list[Divergence] = []
     compared: Counter[str] = Counter()
+    awaited = Counter({rule.name: 0 for rule in expected})
     for (kind, step), one, other in aligned(old, new):
         if one is None or other is None:
             record = one or other
             assert record is not None
             here, there = ("recorded", ABSENT) if one else (ABSENT, "recorded")
             phase = "checkpoint" if kind == "checkpoint" else "end" if kind == "last" else _last_phase(record)
+            rule = next((rule for rule in expected if rule.fits(phase, kind, _label(record))), None)
+            if rule:
+                awaited[rule.name] += 1
+                continue
             found.append(Divergence(step, record["epoch"], phase, kind, _label(record), here, there))
             continue
         left, right = values(old, one), values(new, other)
         compared.update(key[0] for key in left)
+        for rule, key in _awaited(left, right, expected):
+            awaited[rule.name] += 1
+            left.pop(key, None)
+            right.pop(key, None)
         found += _differences(step, one["epoch"], left, right)
     first = sorted(found, key=lambda d: (d.step, PHASES.index(d.phase)))
     explained = [replace(d, meaning=meaning(d, first)) for d in first]
-    return Comparison(explained, incomparable(old, new), dict(compared), notes(old, new))
+    return Comparison(explained, incomparable(old, new), dict(compared), notes(old, new), expected=dict(awaited))
 
 
 def aligned(old: Trace, new: Trace) -> Iterator[tuple[tuple[str, int], Record | None, Record | None]]:
     """The records of both, paired by kind, step and number; what only one has comes with None. Only steps that both reached."""
+    first = max(began(old), began(new))
+    resumed = began(old) != began(new)
     last = min((trace.records[-1]["step"] for trace in (old, new) if trace.records), default=0)
     whole = old.complete and new.complete and old.records[-1]["step"] == new.records[-1]["step"]
 
@@ -100,6 +117,8 @@ def aligned(old: Trace, new: Trace) -> Iterator[tuple[tuple[str, int], Record | 
         made = {}
         for record in trace.records:
             kind, step = record["record"], record["step"]
+            if resumed and (step <= first or kind == "last"):
+                continue  # what a whole run knows of its beginning, a resumed one does not
             if kind == "end" or step > last or (not whole and step == last and kind not in ("start", "step")):
                 continue
             made[kind, step, seen[kind, step]] = record
@@ -109,6 +128,11 @@ def aligned(old: Trace, new: Trace) -> Iterator[tuple[tuple[str, int], Record | 
     one, other = keyed(old), keyed(new)
     for key in dict.fromkeys((*one, *other)):
         yield key[:2], one.get(key), other.get(key)
+
+
+def began(trace: Trace) -> int:
+    """Steps made before the run began: not 0 where it was resumed."""
+    return int(trace.records[0]["step"]) if trace.records else 0
 
 
 def incomparable(old: Trace, new: Trace) -> str:
@@ -122,7 +146,7 @@ def incomparable(old: Trace, new: Trace) -> str:
     difference = _models_differ(old, new)
     if difference:
         return f"the two runs train different models: {difference}"
-    steps = len(old.steps), len(new.steps)
+    steps = tuple(trace.steps[-1]["step"] if trace.steps else 0 for trace in (old, new))
     if steps[0] != steps[1]:
         return f"the old run has {steps[0]} steps and the new one {steps[1]}: record both with --steps {min(steps)}, or see why one stopped"
     return ""
@@ -164,6 +188,15 @@ def notes(old: Trace, new: Trace) -> list[str]:
         if len(pair) == 2 and pair[0] != pair[1]:
             found.append(f"{setting}: {pair[0]} and {pair[1]}")
     return sorted(found)
+
+
+def _awaited(left: dict[Key, Any], right: dict[Key, Any], expected: Sequence[Expected]) -> list[tuple[Expected, Key]]:
+    """The keys whose values differ as a rule says that they do."""
+    found = []
+    for key in dict.fromkeys((*left, *right)) if expected else ():
+        if not equal(left.get(key, ABSENT), right.get(key, ABSENT)):
+            found += [(rule, key) for rule in expected if rule.fits(*key)][:1]
+    return found
 
 
 def _differences(step: int, epoch: int, left: dict[Key, Any], right: dict[Key, Any]) -> Iterator[Divergence]:

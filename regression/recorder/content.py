@@ -19,7 +19,7 @@ _SHORT = 200
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """What nested containers hold, each with its path: `0.stim`, `optimizer_states.0.state.3.exp_avg`."""
     if isinstance(value, Mapping):
-        parts = [(str(key), part) for key, part in value.items()]
+        parts = [(relative(str(key)), part) for key, part in value.items()]
     elif isinstance(value, tuple) and hasattr(value, "_fields"):
         parts = list(zip(value._fields, value, strict=True))
     elif isinstance(value, list | tuple) and not _is_plain(value):
@@ -55,8 +55,13 @@ def plain(value: Any) -> Any:
     if callable(value) and hasattr(value, "__qualname__"):
         return f"{value.__qualname__}"
     text = str(value) if isinstance(value, str | os.PathLike) else _stable(repr(value))
-    text = text.replace(os.getcwd(), ".")
+    text = relative(text)
     return text if len(text) <= _SHORT else f"{text[:40]}… {digest(text)}"
+
+
+def relative(text: str) -> str:
+    """With `.` for the folder that the run was started in."""
+    return text.replace(os.getcwd(), ".")
 
 
 def _stable(text: str) -> str:

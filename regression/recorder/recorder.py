@@ -31,6 +31,7 @@ class Recorder:
         self._tabulate = Tabulator(writer)
         self._step = self._fits = 0
         self._epoch = 0
+        self._trained = False
         self._phases: Record = {}
         self._waiting: Record | None = None
         self._logged: list[Any] = []
@@ -51,6 +52,8 @@ class Recorder:
 
     def train_start(self, trainer: Any, module: Any) -> None:
         self._hook_children(module)
+        self._step = trainer.fit_loop.total_batch_idx + 1  # not 0 where the run is resumed
+        self._epoch = trainer.current_epoch
         if self._capture:
             self._capture.attach(module)
         data = getattr(trainer, "datamodule", None)
@@ -178,7 +181,7 @@ class Recorder:
             self._capture.end(module)
         self._flush()
         self._waiting = self._made("step", self._phases)
-        self._phases = {}
+        self._phases, self._trained = {}, True
         self._tick("recording")
 
     # what is not of a step
@@ -256,7 +259,7 @@ class Recorder:
 
     def _schedule(self, trainer: Any) -> None:
         """What the next step will be made with."""
-        if not self._step:
+        if not self._trained:
             return
         made: Record = {f"options of {i}": options(optimizer) for i, optimizer in enumerate(trainer.optimizers)}
         for i, config in enumerate(trainer.lr_scheduler_configs):
