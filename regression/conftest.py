@@ -1,0 +1,129 @@
+"""Options of the gate, the runs that its tests share, and what it says at the end."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from regression import trace
+from regression.pool import Pool
+from regression.record import ROOT, RecordingError
+from regression.recorder.child import Job
+from regression.scenarios import Side, options, side, write_study
+
+GOLDEN = Path(__file__).with_name("golden")
+Recorded = Callable[..., trace.Trace]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("regression", "the gate between an old trainer and a new one")
+    group.addoption("--old", metavar="REPO-or-TRACE", help="the old trainer's tree, or a trace of it (default: legacy/monolith)")
+    group.addoption("--new", metavar="REPO-or-TRACE", help="the new trainer's tree, or a trace of it (default: this project)")
+    group.addoption("--device", choices=("cpu", "cuda"), help="what to train on (default: a CUDA device if there is one)")
+    group.addoption("--report", metavar="FILE.html", help="write the report here, a summary as Markdown and JSON beside it")
+    group.addoption("--record-golden", action="store_true", help="record the old trainer's runs into regression/golden/")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    asked_for = config.option.markexpr or config.option.keyword
+    for item in items:
+        if item.get_closest_marker("gpu") and device(config) != "cuda":
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+        elif item.get_closest_marker("slow") and not asked_for:
+            item.add_marker(pytest.mark.skip(reason="slow: ask for it with -m slow"))
+
+
+def device(config: pytest.Config) -> str:
+    told: str | None = config.getoption("--device")
+    return told or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    passed = [report for report in terminalreporter.stats.get("passed", []) if "gpu" in report.keywords]
+    failed = terminalreporter.stats.get("failed", []) + terminalreporter.stats.get("error", [])
+    if device(config) == "cuda" and passed and not failed:
+        terminalreporter.write_line(f"The gate has been passed on {torch.cuda.get_device_name()}.", green=True)
+    else:
+        why = "no CUDA device" if not torch.cuda.is_available() else "failures" if failed else "its GPU tests did not run"
+        terminalreporter.write_line(f"The gate has NOT been passed on a GPU: {why}.", yellow=True)
+    report = config.getoption("--report")
+    if report and Path(report).exists():
+        terminalreporter.write_line(f"The report is {report}.")
+
+
+@pytest.fixture(scope="session")
+def pool(pytestconfig: pytest.Config) -> Iterator[Pool]:
+    with Pool() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_study(tmp_path_factory.mktemp("study") / "study")
+
+
+def _side(pytestconfig: pytest.Config, option: str, default: Path, name: str, *arguments: str) -> Side | trace.Trace:
+    told = Path(pytestconfig.getoption(option) or default)
+    try:
+        return trace.read(told) if told.is_file() else side(told, name, *arguments)
+    except (trace.TraceError, RecordingError) as error:
+        raise pytest.UsageError(f"--{option.strip('-')}: {error}") from error
+
+
+@pytest.fixture(scope="session")
+def old(pytestconfig: pytest.Config) -> Side | trace.Trace:
+    return _side(pytestconfig, "--old", ROOT / "legacy" / "monolith", "old")
+
+
+@pytest.fixture(scope="session")
+def new(pytestconfig: pytest.Config) -> Side | trace.Trace:
+    """With the old one's quirks switched on, where it has such switches."""
+    made = _side(pytestconfig, "--new", ROOT, "new")
+    if isinstance(made, Side) and made.command[0] == "-m":
+        return replace(made, arguments=(*made.arguments, "--compat", "all"))
+    return made
+
+
+@pytest.fixture(scope="session")
+def recorded(
+    pytestconfig: pytest.Config, pool: Pool, study: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Recorded:
+    """`recorded(side, scenario, *arguments, **options)`: the trace of that run, made once."""
+    made: dict[str, trace.Trace] = {}
+
+    def run(who: Side | trace.Trace, scenario: str, *arguments: str, **others: object) -> trace.Trace:
+        if isinstance(who, trace.Trace):
+            if who.path.stem != scenario:
+                pytest.skip(f"{who.path.name} is a trace of another training; this one is {scenario}")
+            return who
+        told = [*options(study, scenario, **others), *who.arguments, *arguments]
+        on = device(pytestconfig)
+        if who.command[0] == "-m":
+            told += ["--device", on]
+        key = repr((who.name, who.command, told))
+        if key not in made:
+            folder = tmp_path_factory.mktemp(who.name)
+            job = Job((*who.command, *told), str(folder / f"{scenario}.trace"), device=on)
+            made[key] = pool.record(job, folder, who.environment())
+        return made[key]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Side:
+    """The old tree, taken apart by the plan that ships with the project."""
+    pytest.importorskip("libcst", reason="the tree is migrated with libcst: pip install libcst")
+    import subprocess
+    import sys
+
+    tree = tmp_path_factory.mktemp("migrated") / "repo"
+    shutil.copytree(ROOT / "legacy" / "monolith", tree)
+    apply = [sys.executable, "-m", "migration", "apply", "--repo", str(tree), "--plan", "visioncore", "--yes"]
+    subprocess.run(apply, cwd=ROOT, check=True, capture_output=True)
+    return side(tree, "migrated")
