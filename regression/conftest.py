@@ -14,7 +14,7 @@ from regression import trace
 from regression.pool import Pool
 from regression.record import ROOT, RecordingError
 from regression.recorder.child import Job
-from regression.scenarios import Side, options, side, write_study
+from regression.scenarios import Side, Studies, settings, side
 
 GOLDEN = Path(__file__).with_name("golden")
 Recorded = Callable[..., trace.Trace]
@@ -63,8 +63,8 @@ def pool(pytestconfig: pytest.Config) -> Iterator[Pool]:
 
 
 @pytest.fixture(scope="session")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_study(tmp_path_factory.mktemp("study") / "study")
+def studies(tmp_path_factory: pytest.TempPathFactory) -> Studies:
+    return Studies(tmp_path_factory.mktemp("studies"))
 
 
 def _side(pytestconfig: pytest.Config, option: str, default: Path, name: str, *arguments: str) -> Side | trace.Trace:
@@ -91,7 +91,7 @@ def new(pytestconfig: pytest.Config) -> Side | trace.Trace:
 
 @pytest.fixture(scope="session")
 def recorded(
-    pytestconfig: pytest.Config, pool: Pool, study: Path, tmp_path_factory: pytest.TempPathFactory
+    pytestconfig: pytest.Config, pool: Pool, studies: Studies, tmp_path_factory: pytest.TempPathFactory
 ) -> Recorded:
     """`recorded(side, scenario, *arguments, **options)`: the trace of that run, made once."""
     made: dict[str, trace.Trace] = {}
@@ -101,7 +101,11 @@ def recorded(
             if who.path.stem != scenario:
                 pytest.skip(f"{who.path.name} is a trace of another training; this one is {scenario}")
             return who
-        told = [*options(study, scenario, **others), *who.arguments, *arguments]
+        told = [*studies.options(scenario, **others), *who.arguments, *arguments]
+        before = settings()["scenario"][scenario].get("pretrained_from")
+        if before:
+            weights = run(side(ROOT / "legacy" / "monolith", "old"), before).path.parent.glob("runs/*/last.ckpt")
+            told += ["--pretrained_checkpoint", str(next(weights))]
         on = device(pytestconfig)
         if who.command[0] == "-m":
             told += ["--device", on]

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from regression.record import ROOT, RecordingError
 
 FILE = Path(__file__).with_name("scenarios.toml")
@@ -55,25 +57,41 @@ def names() -> list[str]:
     return list(settings()["scenario"])
 
 
-def write_study(folder: Path) -> Path:
-    """Sessions, dataset YAMLs and model YAMLs to train on."""
-    told = [f"--{name}={value}" for name, value in settings()["study"].items()]
-    command = [sys.executable, "-m", "visioncore.data.synthetic", "--out", str(folder), *told]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run(command, check=True, capture_output=True, env=environment, cwd=ROOT)
-    return folder
+class Studies:
+    """The sessions that scenarios train on; one study each for as many as do not edit them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def options(self, scenario: str, **others: Any) -> list[str]:
+        """The training script's options; `pretrained_from` is left to the caller, who has the run that it names."""
+        told = settings()
+        chosen = {**told["shared"], **told["scenario"][scenario], **others}
+        edit = chosen.pop("edit", {})
+        chosen.pop("pretrained_from", None)
+        study = self._study(scenario if edit else "study", {**told["study"], **edit.get("study", {})}, edit)
+        config = study / "models" / f"{chosen.pop('model')}.yaml"
+        arguments = ["--model_config", str(config), "--dataset_configs_path", str(study / "configs")]
+        for name, value in chosen.items():
+            arguments += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+        return arguments
+
+    def _study(self, name: str, written: Mapping[str, Any], edit: Mapping[str, Any]) -> Path:
+        folder = self._folder / name
+        if not folder.exists():
+            command = [sys.executable, "-m", "visioncore.data.synthetic", "--out", str(folder)]
+            command += [f"--{option}={value}" for option, value in written.items()]
+            environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+            subprocess.run(command, check=True, capture_output=True, env=environment, cwd=ROOT)
+            for kind, configs in (("model", folder / "models"), ("dataset", folder / "configs")):
+                for file in configs.glob("*.yaml") if kind in edit else ():
+                    content = _merged(yaml.safe_load(file.read_text()), edit[kind])
+                    file.write_text(yaml.safe_dump(content, sort_keys=False))
+        return folder
 
 
-def options(study: Path, scenario: str, **others: Any) -> list[str]:
-    """The options of a scenario on the sessions of `study`."""
-    told = settings()
-    return as_options(study, {**told["shared"], **told["scenario"][scenario], **others})
-
-
-def as_options(study: Path, chosen: Mapping[str, Any]) -> list[str]:
-    values = dict(chosen)
-    config = study / "models" / f"{values.pop('model')}.yaml"
-    arguments = ["--model_config", str(config), "--dataset_configs_path", str(study / "configs")]
-    for name, value in values.items():
-        arguments += [f"--{name}"] if value is True else [f"--{name}", str(value)]
-    return arguments
+def _merged(content: Any, edit: Any) -> Any:
+    """`edit` laid over `content`; a stage of the network, which has a `type`, is replaced whole."""
+    if not (isinstance(content, dict) and isinstance(edit, dict)) or "type" in edit:
+        return edit
+    return {**content, **{key: _merged(content.get(key), value) for key, value in edit.items()}}

@@ -119,7 +119,7 @@ def aligned(old: Trace, new: Trace) -> Iterator[tuple[tuple[str, int], Record | 
             kind, step = record["record"], record["step"]
             if resumed and (step <= first or kind == "last"):
                 continue  # what a whole run knows of its beginning, a resumed one does not
-            if kind == "end" or step > last or (not whole and step == last and kind not in ("start", "step")):
+            if kind == "end" or step > last or (kind == "last" and not whole):
                 continue
             made[kind, step, seen[kind, step]] = record
             seen[kind, step] += 1
@@ -127,7 +127,8 @@ def aligned(old: Trace, new: Trace) -> Iterator[tuple[tuple[str, int], Record | 
 
     one, other = keyed(old), keyed(new)
     for key in dict.fromkeys((*one, *other)):
-        yield key[:2], one.get(key), other.get(key)
+        if whole or key[1] < last or (key in one and key in other):  # what one run did at its end, the other may do later
+            yield key[:2], one.get(key), other.get(key)
 
 
 def began(trace: Trace) -> int:

@@ -1,0 +1,230 @@
+"""What the report says, whatever it is written in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from regression.compare.judge import Comparison, Divergence, began
+from regression.report.curves import Curves, curves
+from regression.report.timing import Timing
+from regression.trace import PHASES, Trace
+
+OF_A_PHASE = {
+    "start": "weights, options and switches before the first step",
+    "data": "sampler order and content of each batch",
+    "forward": "outputs of the network, modes, random numbers drawn",
+    "loss": "loss of each batch",
+    "backward": "gradients",
+    "clip": "gradients as the optimiser sees them",
+    "step": "the optimiser's options and state, weights after the step",
+    "schedule": "learning rates and schedulers, loss scale",
+    "metrics": "logged values, validation",
+    "checkpoint": "files, their content and tensors",
+    "end": "when the run stops, states of callbacks",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`kind`: same, different, or incomparable."""
+
+    kind: str
+    title: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What became of a phase: values compared, values that differ, the first step at which one does."""
+
+    phase: str
+    compared: int
+    differ: int
+    first: int | None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One fact of both sides' surroundings."""
+
+    group: str
+    name: str
+    old: str
+    new: str
+
+    @property
+    def differs(self) -> bool:
+        return self.old != self.new
+
+
+@dataclass(frozen=True)
+class Facts:
+    old: Trace
+    new: Trace
+    found: Comparison
+    timing: Timing | None
+    verdict: Verdict
+    causes: list[Cause]
+    curves: Curves
+    environment: list[Setting]
+    covered: str
+    missing: list[str]
+    notes: list[str]
+
+
+def gather(old: Trace, new: Trace, found: Comparison, timing: Timing | None) -> Facts:
+    drawn = curves(old, new)
+    return Facts(
+        old=old,
+        new=new,
+        found=found,
+        timing=timing,
+        verdict=verdict(found, len(new.steps)),
+        causes=causes(found),
+        curves=drawn,
+        environment=[*environment(old, new)],
+        covered=covered(old, new),
+        missing=[*missing(old, new, found, timing, drawn)],
+        notes=[*found.notes, *_not_finite(drawn)],
+    )
+
+
+def verdict(found: Comparison, steps: int) -> Verdict:
+    values = f"{counted(steps, 'step')}, {counted(sum(found.compared.values()), 'value')}"
+    if found.incomparable:
+        return Verdict("incomparable", "Not comparable", f"{found.incomparable[0].upper()}{found.incomparable[1:]}.")
+    if found.first:
+        first = found.first
+        where = f"from step {first.step} on" if first.step else "before the first step"
+        return Verdict("different", f"Different {where}", f"{values} compared. The first cause is in phase {first.phase}.")
+    meant = sum(found.expected.values())
+    but = f", but for {meant:,} that are expected to differ" if meant else ""
+    return Verdict("same", "The same", f"{values}: equal bit for bit{but}.")
+
+
+def causes(found: Comparison) -> list[Cause]:
+    """One for each phase, in the order in which a fault spreads."""
+    made = []
+    for phase in PHASES:
+        of_it = [d for d in found.divergences if d.phase == phase]
+        differ = sum(1 + d.others for d in of_it)
+        made.append(Cause(phase, found.compared.get(phase, 0), differ, min((d.step for d in of_it), default=None)))
+    return made
+
+
+def environment(old: Trace, new: Trace) -> Iterator[Setting]:
+    """Versions, machine, command, switches; what a side has not said is a dash."""
+    for group, sides in (
+        ("run", [_run(trace) for trace in (old, new)]),
+        ("versions", [trace.header["versions"] for trace in (old, new)]),
+        ("machine", [trace.header.get("machine", {}) for trace in (old, new)]),
+        ("switches", [_started(trace).get("flags", {}) for trace in (old, new)]),
+        ("trainer", [_started(trace).get("trainer", {}) for trace in (old, new)]),
+    ):
+        for name in dict.fromkeys((*sides[0], *sides[1])):
+            yield Setting(group, name, *("–" if name not in side else str(side[name]) for side in sides))
+
+
+def _run(trace: Trace) -> dict[str, Any]:
+    header, end = trace.header, trace.records[-1] if trace.complete else {}
+    run = {
+        "command": " ".join(header["command"]),
+        "device": header["device"] or "as the script says",
+        "seed": header["seed"],
+        "steps": len(trace.steps),
+        "limit of steps": header["steps"] or "none",
+        "level": header["level"],
+        "deterministic": "yes" if trace.deterministic else "no",
+        "came to its end": "yes" if trace.complete else "no",
+    }
+    if "total_seconds" in end:
+        run["seconds, with recording"] = f"{end['total_seconds']:.1f}"
+    if "peak_bytes" in end:
+        run["peak memory"] = f"{end['peak_bytes'] / 2**20:,.0f} MiB"
+    return run
+
+
+def _started(trace: Trace) -> Mapping[str, Any]:
+    first: Mapping[str, Any] = trace.records[0]["phases"].get("start", {}) if trace.records else {}
+    return first
+
+
+def covered(old: Trace, new: Trace) -> str:
+    """One sentence on what was compared."""
+    first = max(began(old), began(new))
+    last = min((trace.steps[-1]["step"] for trace in (old, new) if trace.steps), default=0)
+    depth = "losses, options and metrics" if "light" in _levels(old, new) else "every tensor by a hash of its bits, every number exactly"
+    return f"Steps {first + 1} to {last}: {depth}."
+
+
+def missing(old: Trace, new: Trace, found: Comparison, timing: Timing | None, drawn: Curves) -> Iterator[str]:
+    """What a reader might take for compared, and is not."""
+    sides = (old, new)
+    on_gpu = ["gpu" in trace.header["versions"] and trace.header["device"] != "cpu" for trace in sides]
+    if not all(on_gpu):
+        yield "Not compared on a GPU" + (": only one of the two ran on one." if any(on_gpu) else ": both ran on a processor.")
+    if "light" in _levels(old, new):
+        yield "No tensors: a trace of level light has losses, options and times only."
+    for name, trace in zip(("old", "new"), sides, strict=True):
+        if not trace.complete:
+            last = trace.records[-1]["step"] if trace.records else 0
+            yield f"The {name} run did not reach its end: nothing after step {last} was compared."
+    if began(old) != began(new):
+        yield f"One run goes on from a later step: what was before step {max(began(old), began(new)) + 1} was not compared."
+    if not any(record["phases"].get("metrics", {}).get("logged") for trace in sides for record in trace.records):
+        yield "Nothing was logged, so that no metric was compared."
+    if not drawn.validated:
+        yield "No validation metrics: no validation ran, or it logged nothing."
+    if not any(record["record"] == "checkpoint" for trace in sides for record in trace.records):
+        yield "No checkpoints: none was saved, or they were not recorded."
+    if all(str(_started(trace).get("trainer", {}).get("world_size", 1)) == "1" for trace in sides):
+        yield "One process each: how several share the data was not compared."
+    for name, trace in zip(("old", "new"), sides, strict=True):
+        if not trace.deterministic:
+            yield f"The {name} run is not deterministic: a difference may be noise of the device."
+    if found.noise is None:
+        yield "The noise between two runs of the old trainer was not measured; deterministic runs have none."
+    if found.divergences and found.localized is None:
+        yield "The difference was not followed into the network's modules: record both with --tensors FROM:TO around its step."
+    if timing is None:
+        yield "Throughput: give a saved result with --throughput FILE.json."
+    for name, n in found.expected.items():
+        if not n:
+            yield f"Expected difference “{name}” did not show."
+
+
+def _levels(*traces: Trace) -> set[str]:
+    return {trace.header["level"] for trace in traces}
+
+
+def _not_finite(drawn: Curves) -> Iterator[str]:
+    for side, values in (("old", drawn.loss.old), ("new", drawn.loss.new)):
+        bad = [x for x, value in zip(drawn.loss.x, values, strict=True) if not math.isfinite(value)]
+        if bad:
+            yield f"the {side} run has no finite loss at {counted(len(bad), 'step')}, the first is {bad[0]}"
+
+
+def sides_of(divergence: Divergence) -> tuple[str, str]:
+    """Both values with all their digits."""
+    return str(divergence.old), str(divergence.new)
+
+
+def distance(divergence: Divergence) -> str:
+    """How far apart, in words."""
+    if divergence.max_abs is None:
+        return ""
+    if divergence.max_abs == 0:
+        return "the norms are equal to six digits, the bits are not"
+    parts = [f"{divergence.max_abs:.3g} absolute"]
+    if divergence.relative is not None:
+        parts.append(f"{divergence.relative:.3g} relative")
+    if divergence.ulps is not None:
+        parts.append(f"{divergence.ulps:,} ulp")
+    return ", ".join(parts)
+
+
+def counted(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"

@@ -1,0 +1,237 @@
+"""Pictures of two runs, for the page as SVG in the page's own colours, for everything else as PNG."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from regression.report.curves import Line
+from regression.report.facts import Facts
+from regression.report.timing import Timing
+
+# blue and vermilion are told apart by every kind of eye (Okabe and Ito, 2008); on the page each is a variable of style.css
+INK, SOFT, RULE, OLD, NEW, BAND = "#20242a", "#5d6570", "#e4e1db", "#0072b2", "#d55e00", "#cfe3f1"
+VARIABLES = {INK: "--ink", SOFT: "--soft", RULE: "--line", OLD: "--old", NEW: "--new", BAND: "--band"}
+MOST_METRICS = 9
+SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "report", "font.family": ["DejaVu Sans"], "font.size": 9}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """`name` is part of its file's name, `said` what it shows, for those who do not see it."""
+
+    name: str
+    title: str
+    said: str
+    figure: Figure
+
+
+def pictures(facts: Facts) -> Iterator[Picture]:
+    """Those for which there are numbers."""
+    drawn, first = facts.curves, facts.found.first
+    mark = first.step if first else None
+    if not drawn.loss.empty:
+        yield Picture("losses", "Loss", _said(drawn.loss, "The loss of every training batch"), losses(drawn.loss, mark))
+    if drawn.rates:
+        same = sum(line.same for line in drawn.rates)
+        said = "equal at every step" if same == len(drawn.rates) else f"{len(drawn.rates) - same} of {len(drawn.rates)} curves differ"
+        yield Picture("rates", "Learning rate", f"The learning rate of each parameter group: {said}.", rates(drawn.rates))
+    if not drawn.gradients.empty:
+        said = _said(drawn.gradients, "The 2-norm of all gradients, before and after clipping, to six digits")
+        yield Picture("gradients", "Gradient norm", said, gradients(drawn.gradients, drawn.clipped))
+    if drawn.validated:
+        chosen = [*sorted(drawn.validated, key=lambda line: (line.same, "/" in line.name))][:MOST_METRICS]
+        differ = sum(not line.same for line in drawn.validated)
+        said = f"{differ} of {len(drawn.validated)} metrics differ" if differ else f"all {len(drawn.validated)} metrics are equal"
+        if len(chosen) < len(drawn.validated):
+            said += f"; {len(chosen)} are drawn"
+        yield Picture("validation", "Validation", f"Metrics of each validation: {said}.", validation(chosen, drawn.by_epoch))
+    if facts.timing and facts.timing.pairs:
+        yield Picture("throughput", "Throughput", f"{facts.timing}.", throughput(facts.timing))
+
+
+def losses(loss: Line, mark: int | None) -> Figure:
+    """Both losses, and below them how far apart they are, where they are."""
+    if loss.same:
+        figure, (above,) = _panels(1, 1, 3.2)
+    else:
+        figure, (above, below) = _panels(2, 1, 5.0, heights=(3, 2))
+        _difference(below, loss)
+    _both(above, loss)
+    above.set_ylabel("loss")
+    _legend(above)
+    for axes in figure.axes:
+        if mark is not None and loss.x and mark >= loss.x[0]:
+            axes.axvline(mark, color=SOFT, linewidth=0.8, linestyle=(0, (2, 2)))
+    figure.axes[-1].set_xlabel("step")
+    return figure
+
+
+def _difference(axes: Axes, line: Line) -> None:
+    """On a logarithmic axis; equal values, which have no logarithm, stand on its floor."""
+    apart = line.differences
+    seen = [value for value in apart if value > 0 and math.isfinite(value)]
+    top = math.ceil(math.log10(max(seen))) if seen else 0
+    floor = (math.floor(math.log10(min(seen))) if seen else -1) - 1
+    heights = [floor if value == 0 else math.log10(value) if math.isfinite(value) else math.nan for value in apart]
+    axes.plot(line.x, heights, color=INK, linewidth=1.1, marker="." if len(line.x) <= 60 else "", markersize=4)
+    decades = range(floor + 1, top + 1, max(1, (top - floor) // 4))
+    axes.set_yticks([floor, *decades])
+    # exponents are few, and the SVG keeps them as text
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: "equal" if y == floor else f"1e{y:+.0f}"))
+    axes.set_ylim(floor - 0.3, max(top, floor + 1) + 0.3)
+    axes.set_ylabel("|new − old|")
+
+
+def rates(lines: Sequence[Line]) -> Figure:
+    """All groups in one picture, each named where it ends."""
+    figure, (axes,) = _panels(1, 1, 2.8)
+    for line in lines:
+        _both(axes, line)
+    if len(lines) > 1:
+        ends = sorted(lines, key=lambda line: _last(line.new))[:8]
+        for line in ends:
+            axes.annotate(line.name, (line.x[-1], _last(line.new)), (6, 0), textcoords="offset points", va="center", color=SOFT)
+    axes.set_ylabel("learning rate")
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("step")
+    _legend(axes)
+    return figure
+
+
+def gradients(before: Line, after: Line) -> Figure:
+    """Side by side, on the same scale, where clipping changes them."""
+    clips = not after.empty and (after.old, after.new) != (before.old, before.new)
+    figure, panels = _panels(1, 2 if clips else 1, 2.8, shared=True)
+    for axes, line in zip(panels, (before, after), strict=False):
+        _both(axes, line)
+        axes.set_title(line.name if clips else "", loc="left", color=SOFT, fontsize=9)
+        axes.set_xlabel("step")
+    panels[0].set_ylabel("2-norm of all gradients")
+    panels[0].set_ylim(bottom=0)
+    _legend(panels[0])
+    return figure
+
+
+def validation(lines: Sequence[Line], by_epoch: bool) -> Figure:
+    """A small panel for each metric."""
+    columns = min(3, len(lines))
+    rows = math.ceil(len(lines) / columns)
+    figure, panels = _panels(rows, columns, 0.5 + 1.9 * rows)
+    for axes, line in zip(panels, lines, strict=False):
+        _both(axes, line, marker="o")
+        axes.set_title(line.name if len(line.name) < 44 else f"{line.name[:43]}…", loc="left", fontsize=9, color=INK)
+    for axes in panels[len(lines) :]:
+        axes.set_visible(False)
+    for axes in panels[max(0, len(lines) - columns) : len(lines)]:
+        axes.set_xlabel("epoch" if by_epoch else "step")
+    _legend(panels[0])
+    return figure
+
+
+def throughput(timing: Timing) -> Figure:
+    """Each pair's two times, and each pair's ratio beside the interval of the median."""
+    figure, (times, ratios) = _panels(1, 2, 3.0)
+    x = list(range(1, len(timing.pairs) + 1))
+    for i, pair in zip(x, timing.pairs, strict=True):
+        times.plot([i, i], [pair.old, pair.new], color=SOFT, linewidth=1)
+    times.plot(x, [pair.old for pair in timing.pairs], "o", color=OLD, label="old")
+    times.plot(x, [pair.new for pair in timing.pairs], "D", color=NEW, markersize=5, label="new")
+    times.set_ylabel("ms a step")
+    times.set_ylim(bottom=0)
+    times.set_xlabel("pair")
+    _legend(times)
+    ratios.axhspan(timing.low, timing.high, color=BAND, linewidth=0, zorder=0)
+    ratios.axhline(timing.ratio, color=OLD, linewidth=1.4)
+    ratios.axhline(timing.threshold, color=NEW, linewidth=1.2, linestyle=(0, (4, 2)))
+    ratios.plot(x, [pair.ratio for pair in timing.pairs], "o", color=INK, markersize=4)
+    ends = {f"slower above {timing.threshold:.2f}": (timing.threshold, NEW), f"median {timing.ratio:.3f}": (timing.ratio, OLD)}
+    for text, (y, colour) in ends.items():
+        ratios.annotate(text, (1, y), (6, 0), ("axes fraction", "data"), "offset points", color=colour, va="center")
+    ratios.set_ylabel("new time / old time")
+    ratios.set_xlabel("pair")
+    return figure
+
+
+def png(figure: Figure) -> bytes:
+    return _saved(figure, FigureCanvasAgg(figure).print_png, dpi=130, facecolor="#ffffff")
+
+
+def svg(picture: Picture) -> str:
+    """An element for the page: its colours are the page's, its ids its own, and it names no other file."""
+    text = _saved(picture.figure, FigureCanvasSVG(picture.figure).print_svg).decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>| xmlns(:xlink)?=\"[^\"]*\"", "", text, flags=re.DOTALL)
+    text = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{picture.name}-", text)
+    text = re.sub(r'^<svg width="[^"]*" height="[^"]*"', "<svg", text)
+    for colour, variable in VARIABLES.items():
+        text = text.replace(colour, f"var({variable})")
+    return text
+
+
+def _saved(figure: Figure, save: Any, **options: Any) -> bytes:
+    into = io.BytesIO()
+    with matplotlib.rc_context({**SETTINGS, "savefig.facecolor": options.pop("facecolor", "none")}):
+        figure.patch.set_alpha(0 if "dpi" not in options else 1)
+        if "dpi" in options:
+            figure.dpi = options.pop("dpi")
+            save(into)
+        else:
+            save(into, metadata={"Date": None, "Creator": None})
+    return into.getvalue()
+
+
+def _panels(
+    rows: int, columns: int, height: float, heights: Sequence[float] | None = None, shared: bool = False
+) -> tuple[Figure, list[Axes]]:
+    with matplotlib.rc_context(SETTINGS):
+        figure = Figure(figsize=(11, height), layout="constrained", facecolor="#ffffff")
+        grid = figure.subplots(rows, columns, squeeze=False, sharey=shared, height_ratios=heights)
+    panels: list[Axes] = list(grid.flat)
+    for axes in panels:
+        axes.set_facecolor("none")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color(SOFT)
+        axes.tick_params(colors=SOFT, length=3)
+        axes.grid(axis="y", color=RULE, linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.xaxis.label.set_color(SOFT)
+        axes.yaxis.label.set_color(SOFT)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+        axes.ticklabel_format(axis="y", scilimits=(-3, 4), useOffset=False)
+    return figure, panels
+
+
+def _both(axes: Axes, line: Line, marker: str = "") -> None:
+    """The new run thin on the old one wide, so that both are seen where they are one."""
+    marker = marker or ("o" if len(line.x) == 1 else "")
+    axes.plot(line.x, line.old, color=OLD, linewidth=4, alpha=0.45, marker=marker, markersize=8, markeredgewidth=0, label="old", solid_capstyle="round")
+    axes.plot(line.x, line.new, color=NEW, linewidth=1.4, marker=marker, markersize=3.5, label="new")
+
+
+def _legend(axes: Axes) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    once = dict(zip(labels, handles, strict=True))
+    axes.legend(once.values(), once.keys(), frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderpad=0, labelcolor=INK)
+
+
+def _last(values: Sequence[float]) -> float:
+    return next((value for value in reversed(values) if math.isfinite(value)), 0.0)
+
+
+def _said(line: Line, what: str) -> str:
+    if line.same:
+        return f"{what}: equal everywhere."
+    differ = sum(value != 0 for value in line.differences)
+    return f"{what}: {differ} of {len(line.x)} steps differ."
