@@ -99,7 +99,9 @@ def verdict(found: Comparison, steps: int) -> Verdict:
     if found.first:
         first = found.first
         where = f"from step {first.step} on" if first.step else "before the first step"
-        return Verdict("different", f"Different {where}", f"{values} compared. The first cause is in phase {first.phase}.")
+        return Verdict(
+            "different", f"Different {where}", f"{values} compared. The first cause is in phase {first.phase}."
+        )
     meant = sum(found.expected.values())
     but = f", but for {meant:,} that are expected to differ" if meant else ""
     return Verdict("same", "The same", f"{values}: equal bit for bit{but}.")
@@ -156,7 +158,11 @@ def covered(old: Trace, new: Trace) -> str:
     """One sentence on what was compared."""
     first = max(began(old), began(new))
     last = min((trace.steps[-1]["step"] for trace in (old, new) if trace.steps), default=0)
-    depth = "losses, options and metrics" if "light" in _levels(old, new) else "every tensor by a hash of its bits, every number exactly"
+    depth = (
+        "losses, options and metrics"
+        if "light" in _levels(old, new)
+        else "every tensor by a hash of its bits, every number exactly"
+    )
     return f"Steps {first + 1} to {last}: {depth}."
 
 
@@ -165,7 +171,9 @@ def missing(old: Trace, new: Trace, found: Comparison, timing: Timing | None, dr
     sides = (old, new)
     on_gpu = ["gpu" in trace.header["versions"] and trace.header["device"] != "cpu" for trace in sides]
     if not all(on_gpu):
-        yield "Not compared on a GPU" + (": only one of the two ran on one." if any(on_gpu) else ": both ran on a processor.")
+        yield "Not compared on a GPU" + (
+            ": only one of the two ran on one." if any(on_gpu) else ": both ran on a processor."
+        )
     if "light" in _levels(old, new):
         yield "No tensors: a trace of level light has losses, options and times only."
     for name, trace in zip(("old", "new"), sides, strict=True):
@@ -188,7 +196,7 @@ def missing(old: Trace, new: Trace, found: Comparison, timing: Timing | None, dr
     if found.noise is None:
         yield "The noise between two runs of the old trainer was not measured; deterministic runs have none."
     if found.divergences and found.localized is None:
-        yield "The difference was not followed into the network's modules: record both with --tensors FROM:TO around its step."
+        yield "The difference was not followed into the network's modules."
     if timing is None:
         yield "Throughput: give a saved result with --throughput FILE.json."
     for name, n in found.expected.items():
@@ -222,7 +230,7 @@ def distance(divergence: Divergence) -> str:
     if divergence.relative is not None:
         parts.append(f"{divergence.relative:.3g} relative")
     if divergence.ulps is not None:
-        parts.append(f"{divergence.ulps:,} ulp")
+        parts.append(f"{divergence.ulps:,} ulp" if divergence.ulps < 1_000_000 else f"{divergence.ulps:.1e} ulp")
     return ", ".join(parts)
 
 

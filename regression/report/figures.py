@@ -11,8 +11,6 @@ from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -24,7 +22,13 @@ from regression.report.timing import Timing
 INK, SOFT, RULE, OLD, NEW, BAND = "#20242a", "#5d6570", "#e4e1db", "#0072b2", "#d55e00", "#cfe3f1"
 VARIABLES = {INK: "--ink", SOFT: "--soft", RULE: "--line", OLD: "--old", NEW: "--new", BAND: "--band"}
 MOST_METRICS = 9
-SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "report", "font.family": ["DejaVu Sans"], "font.size": 9}
+SETTINGS: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "report",
+    "font.family": ["DejaVu Sans"],
+    "font.size": 9,
+    "text.color": INK,
+}
 
 
 @dataclass(frozen=True)
@@ -45,18 +49,30 @@ def pictures(facts: Facts) -> Iterator[Picture]:
         yield Picture("losses", "Loss", _said(drawn.loss, "The loss of every training batch"), losses(drawn.loss, mark))
     if drawn.rates:
         same = sum(line.same for line in drawn.rates)
-        said = "equal at every step" if same == len(drawn.rates) else f"{len(drawn.rates) - same} of {len(drawn.rates)} curves differ"
-        yield Picture("rates", "Learning rate", f"The learning rate of each parameter group: {said}.", rates(drawn.rates))
+        said = (
+            "equal at every step"
+            if same == len(drawn.rates)
+            else f"{len(drawn.rates) - same} of {len(drawn.rates)} curves differ"
+        )
+        yield Picture(
+            "rates", "Learning rate", f"The learning rate of each parameter group: {said}.", rates(drawn.rates)
+        )
     if not drawn.gradients.empty:
         said = _said(drawn.gradients, "The 2-norm of all gradients, before and after clipping, to six digits")
         yield Picture("gradients", "Gradient norm", said, gradients(drawn.gradients, drawn.clipped))
     if drawn.validated:
         chosen = [*sorted(drawn.validated, key=lambda line: (line.same, "/" in line.name))][:MOST_METRICS]
         differ = sum(not line.same for line in drawn.validated)
-        said = f"{differ} of {len(drawn.validated)} metrics differ" if differ else f"all {len(drawn.validated)} metrics are equal"
+        said = (
+            f"{differ} of {len(drawn.validated)} metrics differ"
+            if differ
+            else f"all {len(drawn.validated)} metrics are equal"
+        )
         if len(chosen) < len(drawn.validated):
             said += f"; {len(chosen)} are drawn"
-        yield Picture("validation", "Validation", f"Metrics of each validation: {said}.", validation(chosen, drawn.by_epoch))
+        yield Picture(
+            "validation", "Validation", f"Metrics of each validation: {said}.", validation(chosen, drawn.by_epoch)
+        )
     if facts.timing and facts.timing.pairs:
         yield Picture("throughput", "Throughput", f"{facts.timing}.", throughput(facts.timing))
 
@@ -102,7 +118,9 @@ def rates(lines: Sequence[Line]) -> Figure:
     if len(lines) > 1:
         ends = sorted(lines, key=lambda line: _last(line.new))[:8]
         for line in ends:
-            axes.annotate(line.name, (line.x[-1], _last(line.new)), (6, 0), textcoords="offset points", va="center", color=SOFT)
+            axes.annotate(
+                line.name, (line.x[-1], _last(line.new)), (6, 0), textcoords="offset points", va="center", color=SOFT
+            )
     axes.set_ylabel("learning rate")
     axes.set_ylim(bottom=0)
     axes.set_xlabel("step")
@@ -156,7 +174,10 @@ def throughput(timing: Timing) -> Figure:
     ratios.axhline(timing.ratio, color=OLD, linewidth=1.4)
     ratios.axhline(timing.threshold, color=NEW, linewidth=1.2, linestyle=(0, (4, 2)))
     ratios.plot(x, [pair.ratio for pair in timing.pairs], "o", color=INK, markersize=4)
-    ends = {f"slower above {timing.threshold:.2f}": (timing.threshold, NEW), f"median {timing.ratio:.3f}": (timing.ratio, OLD)}
+    ends = {
+        f"slower above {timing.threshold:.2f}": (timing.threshold, NEW),
+        f"median {timing.ratio:.3f}": (timing.ratio, OLD),
+    }
     for text, (y, colour) in ends.items():
         ratios.annotate(text, (1, y), (6, 0), ("axes fraction", "data"), "offset points", color=colour, va="center")
     ratios.set_ylabel("new time / old time")
@@ -165,12 +186,18 @@ def throughput(timing: Timing) -> Figure:
 
 
 def png(figure: Figure) -> bytes:
-    return _saved(figure, FigureCanvasAgg(figure).print_png, dpi=130, facecolor="#ffffff")
+    into = io.BytesIO()
+    with matplotlib.rc_context(SETTINGS):
+        figure.savefig(into, format="png", dpi=130)
+    return into.getvalue()
 
 
 def svg(picture: Picture) -> str:
     """An element for the page: its colours are the page's, its ids its own, and it names no other file."""
-    text = _saved(picture.figure, FigureCanvasSVG(picture.figure).print_svg).decode()
+    into = io.BytesIO()
+    with matplotlib.rc_context(SETTINGS):
+        picture.figure.savefig(into, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = into.getvalue().decode()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>| xmlns(:xlink)?=\"[^\"]*\"", "", text, flags=re.DOTALL)
     text = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{picture.name}-", text)
@@ -178,18 +205,6 @@ def svg(picture: Picture) -> str:
     for colour, variable in VARIABLES.items():
         text = text.replace(colour, f"var({variable})")
     return text
-
-
-def _saved(figure: Figure, save: Any, **options: Any) -> bytes:
-    into = io.BytesIO()
-    with matplotlib.rc_context({**SETTINGS, "savefig.facecolor": options.pop("facecolor", "none")}):
-        figure.patch.set_alpha(0 if "dpi" not in options else 1)
-        if "dpi" in options:
-            figure.dpi = options.pop("dpi")
-            save(into)
-        else:
-            save(into, metadata={"Date": None, "Creator": None})
-    return into.getvalue()
 
 
 def _panels(
@@ -216,14 +231,34 @@ def _panels(
 def _both(axes: Axes, line: Line, marker: str = "") -> None:
     """The new run thin on the old one wide, so that both are seen where they are one."""
     marker = marker or ("o" if len(line.x) == 1 else "")
-    axes.plot(line.x, line.old, color=OLD, linewidth=4, alpha=0.45, marker=marker, markersize=8, markeredgewidth=0, label="old", solid_capstyle="round")
+    axes.plot(
+        line.x,
+        line.old,
+        color=OLD,
+        linewidth=4,
+        alpha=0.45,
+        marker=marker,
+        markersize=8,
+        markeredgewidth=0,
+        label="old",
+        solid_capstyle="round",
+    )
     axes.plot(line.x, line.new, color=NEW, linewidth=1.4, marker=marker, markersize=3.5, label="new")
 
 
 def _legend(axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     once = dict(zip(labels, handles, strict=True))
-    axes.legend(once.values(), once.keys(), frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderpad=0, labelcolor=INK)
+    axes.legend(
+        once.values(),
+        once.keys(),
+        frameon=False,
+        loc="lower right",
+        bbox_to_anchor=(1, 1),
+        ncols=2,
+        borderpad=0,
+        labelcolor=INK,
+    )
 
 
 def _last(values: Sequence[float]) -> float:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-from regression.trace import TraceError
 
 SLOWER = {"not slower": "No slower", "slower": "Slower", "undecided": "Undecided"}
 

@@ -1,0 +1,92 @@
+"""Writes the report's files, each whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from regression.compare.judge import Comparison
+from regression.report.facts import Facts, gather
+from regression.report.markdown import markdown
+from regression.report.page import page
+from regression.report.timing import Timing
+from regression.trace import Trace
+
+
+class ReportError(Exception):
+    """The report cannot be written; a sentence."""
+
+
+def write(path: Path, old: Trace, new: Trace, found: Comparison, throughput: Timing | None = None) -> list[Path]:
+    """
+    The page at `path`, and beside it `NAME.md`, `NAME.json` and a PNG for each picture; returns them in this order.
+
+    Raises:
+        ReportError: the path does not end in .html, cannot be written to, or matplotlib is not installed
+    """
+    path = Path(path)
+    if path.suffix != ".html":
+        raise ReportError(f"{path}: the report is a page, name a file that ends in .html")
+    try:
+        from regression.report.figures import pictures, png
+    except ModuleNotFoundError as error:
+        raise ReportError(
+            f"the report draws with {error.name}, which is not installed: pip install {error.name}"
+        ) from error
+    facts = gather(old, new, found, throughput)
+    drawn = [*pictures(facts)]
+    content = {
+        path: page(facts, drawn).encode("utf-8", "replace"),
+        path.with_suffix(".md"): markdown(facts).encode("utf-8", "replace"),
+        path.with_suffix(".json"): json.dumps(as_json(facts), indent=1, allow_nan=False).encode(),
+        **{path.with_name(f"{path.stem}-{picture.name}.png"): png(picture.figure) for picture in drawn},
+    }
+    try:
+        _replace(content)
+    except OSError as error:
+        raise ReportError(
+            f"{path}: the report cannot be written here ({error.strerror or error}); name another file"
+        ) from error
+    return [*content]
+
+
+def as_json(facts: Facts) -> dict[str, Any]:
+    """What the page says, for machines; numbers that JSON does not have are strings."""
+    whole = {
+        "verdict": {"kind": facts.verdict.kind, "title": facts.verdict.title, "why": facts.verdict.why},
+        "comparison": facts.found.to_json(),
+        "throughput": facts.timing.result if facts.timing else None,
+        "phases": {c.phase: {"compared": c.compared, "differ": c.differ, "first_step": c.first} for c in facts.causes},
+        "environments": {"old": facts.old.header, "new": facts.new.header},
+        "compared": facts.covered,
+        "not_compared": facts.missing,
+        "notes": facts.notes,
+    }
+    made: dict[str, Any] = _finite(whole)
+    return made
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _replace(content: Mapping[Path, bytes]) -> None:
+    """All are written aside before the first takes its place."""
+    aside = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in content}
+    try:
+        for path, data in content.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            aside[path].write_bytes(data)
+        for path, written in aside.items():
+            written.replace(path)
+    finally:
+        for written in aside.values():
+            written.unlink(missing_ok=True)
