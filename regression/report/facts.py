@@ -13,7 +13,7 @@ from regression.report.timing import Timing
 from regression.trace import PHASES, Trace
 
 OF_A_PHASE = {
-    "start": "weights, options and switches before the first step",
+    "start": "weights, buffers and random states before the first step",
     "data": "sampler order and content of each batch",
     "forward": "outputs of the network, modes, random numbers drawn",
     "loss": "loss of each batch",
@@ -24,6 +24,7 @@ OF_A_PHASE = {
     "metrics": "logged values, validation",
     "checkpoint": "files, their content and tensors",
     "end": "when the run stops, states of callbacks",
+    "settings": "hyper-parameters, arguments of the Trainer, torch's switches",
 }
 
 
@@ -57,7 +58,7 @@ class Setting:
 
     @property
     def differs(self) -> bool:
-        return self.old != self.new
+        return self.old != self.new and self.group != "measured"
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,7 @@ def environment(old: Trace, new: Trace) -> Iterator[Setting]:
     """Versions, machine, command, switches; what a side has not said is a dash."""
     for group, sides in (
         ("run", [_run(trace) for trace in (old, new)]),
+        ("measured", [_measured(trace) for trace in (old, new)]),
         ("versions", [trace.header["versions"] for trace in (old, new)]),
         ("machine", [trace.header.get("machine", {}) for trace in (old, new)]),
         ("switches", [_started(trace).get("flags", {}) for trace in (old, new)]),
@@ -131,8 +133,8 @@ def environment(old: Trace, new: Trace) -> Iterator[Setting]:
 
 
 def _run(trace: Trace) -> dict[str, Any]:
-    header, end = trace.header, trace.records[-1] if trace.complete else {}
-    run = {
+    header = trace.header
+    return {
         "command": " ".join(header["command"]),
         "device": header["device"] or "as the script says",
         "seed": header["seed"],
@@ -142,16 +144,22 @@ def _run(trace: Trace) -> dict[str, Any]:
         "deterministic": "yes" if trace.deterministic else "no",
         "came to its end": "yes" if trace.complete else "no",
     }
+
+
+def _measured(trace: Trace) -> dict[str, str]:
+    """What is never the same twice."""
+    end = trace.records[-1] if trace.complete else {}
+    seconds = {f"seconds, {phase}": f"{value:.2f}" for phase, value in end.get("seconds", {}).items()}
     if "total_seconds" in end:
-        run["seconds, with recording"] = f"{end['total_seconds']:.1f}"
+        seconds["seconds in all"] = f"{end['total_seconds']:.2f}"
     if "peak_bytes" in end:
-        run["peak memory"] = f"{end['peak_bytes'] / 2**20:,.0f} MiB"
-    return run
+        seconds["peak memory"] = f"{end['peak_bytes'] / 2**20:,.0f} MiB"
+    return seconds
 
 
 def _started(trace: Trace) -> Mapping[str, Any]:
-    first: Mapping[str, Any] = trace.records[0]["phases"].get("start", {}) if trace.records else {}
-    return first
+    phases = trace.records[0]["phases"] if trace.records else {}
+    return {**phases.get("start", {}), **phases.get("settings", {})}
 
 
 def covered(old: Trace, new: Trace) -> str:

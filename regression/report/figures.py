@@ -21,7 +21,7 @@ from regression.report.timing import Timing
 # blue and vermilion are told apart by every kind of eye (Okabe and Ito, 2008); on the page each is a variable of style.css
 INK, SOFT, RULE, OLD, NEW, BAND = "#20242a", "#5d6570", "#e4e1db", "#0072b2", "#d55e00", "#cfe3f1"
 VARIABLES = {INK: "--ink", SOFT: "--soft", RULE: "--line", OLD: "--old", NEW: "--new", BAND: "--band"}
-MOST_METRICS = 9
+MOST_PANELS = 9
 SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "report",
@@ -61,17 +61,18 @@ def pictures(facts: Facts) -> Iterator[Picture]:
         said = _said(drawn.gradients, "The 2-norm of all gradients, before and after clipping, to six digits")
         yield Picture("gradients", "Gradient norm", said, gradients(drawn.gradients, drawn.clipped))
     if drawn.validated:
-        chosen = [*sorted(drawn.validated, key=lambda line: (line.same, "/" in line.name))][:MOST_METRICS]
+        chosen = [*sorted(drawn.validated, key=lambda line: (line.same, "/" in line.name))][:MOST_PANELS]
         differ = sum(not line.same for line in drawn.validated)
         said = (
-            f"{differ} of {len(drawn.validated)} metrics differ"
-            if differ
-            else f"all {len(drawn.validated)} metrics are equal"
+            f"{differ} of {len(drawn.validated)} different" if differ else f"{len(drawn.validated)} of them, all equal"
         )
         if len(chosen) < len(drawn.validated):
-            said += f"; {len(chosen)} are drawn"
+            said += f"; {len(chosen)} drawn"
         yield Picture(
-            "validation", "Validation", f"Metrics of each validation: {said}.", validation(chosen, drawn.by_epoch)
+            "validation",
+            "Validation",
+            f"The metrics of each validation: {said}.",
+            metrics(chosen, "epoch" if drawn.by_epoch else "step"),
         )
     if facts.timing and facts.timing.pairs:
         yield Picture("throughput", "Throughput", f"{facts.timing}.", throughput(facts.timing))
@@ -86,7 +87,7 @@ def losses(loss: Line, mark: int | None) -> Figure:
         _difference(below, loss)
     _both(above, loss)
     above.set_ylabel("loss")
-    _legend(above)
+    _legend(figure)
     for axes in figure.axes:
         if mark is not None and loss.x and mark >= loss.x[0]:
             axes.axvline(mark, color=SOFT, linewidth=0.8, linestyle=(0, (2, 2)))
@@ -111,21 +112,8 @@ def _difference(axes: Axes, line: Line) -> None:
 
 
 def rates(lines: Sequence[Line]) -> Figure:
-    """All groups in one picture, each named where it ends."""
-    figure, (axes,) = _panels(1, 1, 2.8)
-    for line in lines:
-        _both(axes, line)
-    if len(lines) > 1:
-        ends = sorted(lines, key=lambda line: _last(line.new))[:8]
-        for line in ends:
-            axes.annotate(
-                line.name, (line.x[-1], _last(line.new)), (6, 0), textcoords="offset points", va="center", color=SOFT
-            )
-    axes.set_ylabel("learning rate")
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("step")
-    _legend(axes)
-    return figure
+    """A panel for each group, or for groups that are alike, all to one scale."""
+    return metrics(lines[:MOST_PANELS], "step", "learning rate")
 
 
 def gradients(before: Line, after: Line) -> Figure:
@@ -138,23 +126,25 @@ def gradients(before: Line, after: Line) -> Figure:
         axes.set_xlabel("step")
     panels[0].set_ylabel("2-norm of all gradients")
     panels[0].set_ylim(bottom=0)
-    _legend(panels[0])
+    _legend(figure)
     return figure
 
 
-def validation(lines: Sequence[Line], by_epoch: bool) -> Figure:
-    """A small panel for each metric."""
+def metrics(lines: Sequence[Line], over: str, what: str = "") -> Figure:
+    """A small panel for each; those of one quantity, named by `what`, share its axis."""
     columns = min(3, len(lines))
     rows = math.ceil(len(lines) / columns)
-    figure, panels = _panels(rows, columns, 0.5 + 1.9 * rows)
+    figure, panels = _panels(rows, columns, 0.7 + (2.3 if rows == 1 else 1.9 * rows), shared=bool(what))
     for axes, line in zip(panels, lines, strict=False):
-        _both(axes, line, marker="o")
-        axes.set_title(line.name if len(line.name) < 44 else f"{line.name[:43]}…", loc="left", fontsize=9, color=INK)
+        _both(axes, line, marker="o" if len(line.x) <= 60 else "")
+        axes.set_title(line.name if len(line.name) < 44 else f"{line.name[:43]}…", loc="left", fontsize=9)
+        axes.set_xlabel(over)
+    for axes in panels[::columns] if what else ():
+        axes.set_ylabel(what)
+        axes.set_ylim(bottom=0)
     for axes in panels[len(lines) :]:
         axes.set_visible(False)
-    for axes in panels[max(0, len(lines) - columns) : len(lines)]:
-        axes.set_xlabel("epoch" if by_epoch else "step")
-    _legend(panels[0])
+    _legend(figure)
     return figure
 
 
@@ -169,7 +159,7 @@ def throughput(timing: Timing) -> Figure:
     times.set_ylabel("ms a step")
     times.set_ylim(bottom=0)
     times.set_xlabel("pair")
-    _legend(times)
+    _legend(figure)
     ratios.axhspan(timing.low, timing.high, color=BAND, linewidth=0, zorder=0)
     ratios.axhline(timing.ratio, color=OLD, linewidth=1.4)
     ratios.axhline(timing.threshold, color=NEW, linewidth=1.2, linestyle=(0, (4, 2)))
@@ -224,7 +214,7 @@ def _panels(
         axes.xaxis.label.set_color(SOFT)
         axes.yaxis.label.set_color(SOFT)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
-        axes.ticklabel_format(axis="y", scilimits=(-3, 4), useOffset=False)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
     return figure, panels
 
 
@@ -246,23 +236,9 @@ def _both(axes: Axes, line: Line, marker: str = "") -> None:
     axes.plot(line.x, line.new, color=NEW, linewidth=1.4, marker=marker, markersize=3.5, label="new")
 
 
-def _legend(axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    once = dict(zip(labels, handles, strict=True))
-    axes.legend(
-        once.values(),
-        once.keys(),
-        frameon=False,
-        loc="lower right",
-        bbox_to_anchor=(1, 1),
-        ncols=2,
-        borderpad=0,
-        labelcolor=INK,
-    )
-
-
-def _last(values: Sequence[float]) -> float:
-    return next((value for value in reversed(values) if math.isfinite(value)), 0.0)
+def _legend(figure: Figure) -> None:
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, loc="outside upper right", ncols=2, borderpad=0)
 
 
 def _said(line: Line, what: str) -> str:

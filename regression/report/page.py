@@ -13,7 +13,7 @@ from regression.report.figures import Picture, svg
 
 STYLE = Path(__file__).with_name("style.css")
 MOST = 15
-LONGEST = 300
+LONGEST = 600
 ICONS = {"same": "M7.4 12.4l3.2 3.2 6-6.6", "different": "M12 7v6M12 16.6v.1", "incomparable": "M8 8l8 8M16 8l-8 8"}
 TONES = {"not slower": "good", "slower": "bad"}
 PAGE = """<!doctype html>
@@ -66,7 +66,9 @@ def _header(facts: Facts) -> str:
     ]
     if found.first:
         first = found.first
-        numbers.append(("First difference", f"step {first.step} <small>epoch {first.epoch}, {first.phase}</small>"))
+        numbers.append(
+            ("First difference", f"step {first.step} <small>epoch {first.epoch}, phase {first.phase}</small>")
+        )
     if timing:
         numbers.append(
             (
@@ -105,8 +107,9 @@ def _first(facts: Facts) -> str:
     if first is None:
         return ""
     old, new = sides_of(first)
+    where = f"step {first.step}" if first.step else "before the first step"
     rows = {
-        "Where": f"step {first.step}, epoch {first.epoch}, phase {first.phase}",
+        "Where": f"{where}, epoch {first.epoch}, phase {first.phase}",
         "Quantity": _code(first.quantity) + (f" of {_code(first.name)}" if first.name else ""),
         "Old": _code(old),
         "New": _code(new),
@@ -125,10 +128,10 @@ def _causes(facts: Facts) -> str:
         differ = f"{cause.differ:,}" if cause.differ else "none" if cause.compared else "not compared"
         first = "" if cause.first is None else f"step {cause.first}"
         rows.append(
-            f'<tr{_marked(cause.differ)}><th>{cause.phase}</th><td class="words">{OF_A_PHASE[cause.phase]}</td>'
+            f'<tr{_marked(cause.differ)}><th>{cause.phase}</th><td class="words">{OF_A_PHASE.get(cause.phase, cause.phase)}</td>'
             f'<td class="num">{cause.compared:,}</td><td class="num {state}">{differ}</td><td class="num">{first}</td></tr>'
         )
-    lede = '<p class="lede">A fault spreads downwards: the first phase that differs holds the cause, those below it follow.</p>\n'
+    lede = '<p class="lede">A fault spreads downwards: the first phase that differs, at the earliest step, holds the cause. Settings are told, and their effect is seen where they have one.</p>\n'
     return lede + _table(("Phase", "What it holds", "#Values compared", "#Differ", "#First at"), rows)
 
 
@@ -145,7 +148,7 @@ def _differences(divergences: Sequence[Divergence]) -> str:
         )
     left = len(divergences) - 1 - len(rows)
     rest = f'<p class="lede">{left:,} later ones are in the JSON file.</p>\n' if left > 0 else ""
-    return _table(("#Step", "Phase", "Quantity", "Old", "New", "Apart"), rows) + rest if rows else ""
+    return _table(("#Step", "Phase", "Quantity", "Old", "New", "Apart"), rows, "differences") + rest if rows else ""
 
 
 def _counts(expected: Mapping[str, int]) -> str:
