@@ -5,12 +5,13 @@ The trace of a run: one text file, a JSON object a line, written as the run goes
 | --- | --- | --- |
 | `header` | before the script starts | format, level, command, versions, device, whether algorithms are deterministic |
 | `names` | before the first table that uses them | `key`, and a list of `[name, shape, dtype]` |
-| `start` | before the first step | phase `start`: hyper-parameters, weights, buffers, flags, random states |
+| `start` | before the first step | phases `start`: weights, buffers, random states; `settings`: hyper-parameters, Trainer, flags |
 | `step` | after each training batch | phases `data`, `forward`, `loss`, `backward`, `clip`, `step`, `metrics` |
 | `schedule` | before the next batch, or the end | phase `schedule`: what the schedulers made of the groups' options, scaler |
 | `validation`, `epoch` | at their ends | phases `data`, `metrics`; buffers |
 | `checkpoint` | at each save | phase `checkpoint`: file, contents, a hash of each tensor |
-| `end` | when training ends | why it ended, callback states, warnings, seconds by phase, peak memory |
+| `last` | when training ends | phase `end`: where it stopped, hyper-parameters, callback states, random states |
+| `end` | after the script | warnings, seconds by phase, peak memory |
 
 Every record but `header` and `names` has `step` (batches trained so far, from 1; 0 before the first), `epoch`, and `phases`:
 `{phase: {quantity: value}}`. A value is a number, a string, a list, an object of such, or a table of tensors
@@ -28,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 FORMAT = 1
-PHASES = ("start", "data", "forward", "loss", "backward", "clip", "step", "schedule", "metrics", "checkpoint", "end")
+PHASES = ("start", "data", "forward", "loss", "backward", "clip", "step", "schedule", "metrics", "checkpoint", "end", "settings")
 Record = dict[str, Any]
 
 

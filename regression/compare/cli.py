@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import asdict, replace
 
 from regression import trace
+from regression.compare import expected
 from regression.compare.judge import Comparison, compare
+from regression.compare.localize import bad_step, localize
+from regression.record import RecordingError
 
 EXAMPLE = "example: python -m regression compare old.trace new.trace --report report.html"
 
@@ -17,13 +21,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("new", metavar="NEW", help="trace of the new trainer")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--report", metavar="FILE.html", help="write the report, with pictures and a summary beside it")
+    parser.add_argument("--expected", metavar="FILE.toml", help="differences that are meant, as regression/expected.toml has them")
+    parser.add_argument("--no-replay", action="store_true", help="do not run both again to find the module where they part")
     parser.set_defaults(run=run)
 
 
 def run(told: argparse.Namespace) -> int:
     """0 the same, 1 different, 2 not comparable."""
     old, new = trace.read(told.old), trace.read(told.new)
-    found = compare(old, new)
+    found = compare(old, new, expected.read(told.expected) if told.expected else ())
+    if not told.no_replay:
+        found = localized(old, new, found)
     if told.json:
         print(json.dumps(found.to_json()))
     else:
@@ -32,6 +40,20 @@ def run(told: argparse.Namespace) -> int:
         print(found.incomparable, file=sys.stderr)
         return 2
     return 0 if found.same else 1
+
+
+def localized(old: trace.Trace, new: trace.Trace, found: Comparison) -> Comparison:
+    """`found` with the first module that differs, or a note why it is not known."""
+    bad = bad_step(found)
+    if bad is None:
+        return found
+    try:
+        place = localize(old, new, bad.step)
+    except RecordingError as error:
+        return replace(found, notes=[*found.notes, f"not localised: {str(error).splitlines()[-1]}"])
+    if place is None:
+        return replace(found, notes=[*found.notes, f"not localised: run again, no module differs at step {bad.step}"])
+    return replace(found, localized={**asdict(place), "sentence": str(place)})
 
 
 def summary(found: Comparison, steps: int) -> list[str]:
@@ -43,5 +65,8 @@ def summary(found: Comparison, steps: int) -> list[str]:
     if found.first:
         lines += [f"different: {found.first}", f"  {found.first.meaning}"]
         later = [d for d in found.divergences[1:] if d.step == found.first.step]
+        if found.localized:
+            lines.append(f"  {found.localized['sentence']}")
         lines += [f"  then {d.phase}: {d.quantity} {d.name}" for d in later[:5]]
+    lines += [f"  settings differ: {d}" for d in found.divergences if d.phase == "settings" and d is not found.first]
     return lines + [f"  note: {text}" for text in found.notes]

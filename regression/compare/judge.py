@@ -43,7 +43,7 @@ class Divergence:
         by = ""
         if self.relative is not None:
             by = f", {self.relative:.2g} relative"
-        if self.ulps is not None:
+        if self.ulps is not None and self.ulps < 1 << 20:
             by += f", {self.ulps} ulp"
         return f"{where}{name} is {_shown(self.old)} in the old run and {_shown(self.new)} in the new one{by}{more}"
 
@@ -100,9 +100,14 @@ def compare(old: Trace, new: Trace, expected: Sequence[Expected] = ()) -> Compar
             left.pop(key, None)
             right.pop(key, None)
         found += _differences(step, one["epoch"], left, right)
-    first = sorted(found, key=lambda d: (d.step, PHASES.index(d.phase)))
+    first = sorted(found, key=_by_cause)
     explained = [replace(d, meaning=meaning(d, first)) for d in first]
     return Comparison(explained, incomparable(old, new), dict(compared), notes(old, new), expected=dict(awaited))
+
+
+def _by_cause(of: Divergence) -> tuple[bool, int, int]:
+    """By step and phase. A setting that differs comes last: it is told, but what it does is found where it does it."""
+    return of.phase == "settings", of.step, PHASES.index(of.phase)
 
 
 def aligned(old: Trace, new: Trace) -> Iterator[tuple[tuple[str, int], Record | None, Record | None]]:
@@ -185,7 +190,7 @@ def notes(old: Trace, new: Trace) -> list[str]:
         if not trace.complete:
             found.append(f"the {side} run did not come to its end")
     for setting in SETTINGS_OF_THE_MACHINE:
-        pair = [values(t, t.records[0]).get(("start", "flags", setting)) for t in (old, new) if t.records]
+        pair = [values(t, t.records[0]).get(("settings", "flags", setting)) for t in (old, new) if t.records]
         if len(pair) == 2 and pair[0] != pair[1]:
             found.append(f"{setting}: {pair[0]} and {pair[1]}")
     return sorted(found)

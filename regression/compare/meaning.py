@@ -17,11 +17,11 @@ def meaning(of: Divergence, all_of_them: list[Divergence]) -> str:
             return "the weights differ before the first step: seed, order in which the layers are made, initialisation, or what was loaded"
         case "start", "buffers":
             return "a buffer differs before the first step: how it is computed, or what was loaded"
-        case "start", "flags":
+        case "settings", "flags":
             return "a global switch of torch is set otherwise: a statement of the script's module level was lost or moved"
-        case "start", "hyper_parameters" | "data_hyper_parameters":
+        case "settings", "hyper_parameters" | "data_hyper_parameters":
             return "a hyper-parameter differs: an option's default, its name, or what save_hyperparameters sees"
-        case "start", "trainer":
+        case "settings", "trainer":
             return "the Trainer is made with another argument: an option's default, or one that is not passed on"
         case "start", "random":
             return "the random state differs before the first step: something draws once more, or once less, or a seed moved"

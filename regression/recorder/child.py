@@ -24,7 +24,7 @@ class Job:
     light: bool = False
     deterministic: bool = True
     tensors: tuple[int, int] | None = None
-    save: bool = True
+    save: bool = True  # off for a replay, which leaves no files, and ends after the last of its `tensors`
 
 
 def run(job: Job) -> int:
@@ -62,7 +62,7 @@ def run(job: Job) -> int:
         }
     )
     capture = Capture(Path(f"{job.out}.tensors"), range(job.tensors[0], job.tensors[1] + 1)) if job.tensors else None
-    recorder = Recorder(writer, job.light, capture)
+    recorder = Recorder(writer, job.light, capture, leave_after_capture=not job.save)
     status = FAILED
     try:
         with installed(recorder, overrides, job.save):

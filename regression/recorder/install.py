@@ -50,6 +50,8 @@ def _lightning(package: Any, recorder: Recorder, overrides: dict[str, Any], save
             given.pop("self")
             callbacks = given.get("callbacks") or []
             callbacks = list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
+            if not save:
+                given["logger"] = importlib.import_module(f"{package.__name__}.loggers.logger").DummyLogger()
             original(self, **{**given, "callbacks": [*callbacks, listener]})
 
         return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import time
 from collections import Counter
@@ -26,7 +27,10 @@ class TwoFits(Exception):
 class Recorder:
     """Listens to one run. Its methods are called by what `install` puts in place; `light` leaves out every tensor."""
 
-    def __init__(self, writer: Writer, light: bool = False, capture: Capture | None = None) -> None:
+    def __init__(
+        self, writer: Writer, light: bool = False, capture: Capture | None = None, leave_after_capture: bool = False
+    ) -> None:
+        self._leave = leave_after_capture
         self._writer, self._light, self._capture = writer, light, capture
         self._tabulate = Tabulator(writer)
         self._step = self._fits = 0
@@ -57,18 +61,18 @@ class Recorder:
         if self._capture:
             self._capture.attach(module)
         data = getattr(trainer, "datamodule", None)
-        phases: Record = {
+        settings: Record = {
             "hyper_parameters": {path: plain(leaf) for path, leaf in leaves(dict(module.hparams))},
             "flags": flags(),
-            "random": random_states(),
             "trainer": _trainer_settings(trainer),
         }
         if data is not None and getattr(data, "hparams", None):
-            phases["data_hyper_parameters"] = {path: plain(leaf) for path, leaf in leaves(dict(data.hparams))}
+            settings["data_hyper_parameters"] = {path: plain(leaf) for path, leaf in leaves(dict(data.hparams))}
+        phases: Record = {"random": random_states()}
         if not self._light:
             phases["parameters"] = self._tabulate(named(module.named_parameters()))
             phases["buffers"] = self._tabulate(named(module.named_buffers()))
-        self._write("start", {"start": phases})
+        self._write("start", {"start": phases, "settings": settings})
         self._since = time.perf_counter()
 
     def train_end(self, trainer: Any, module: Any) -> None:
@@ -126,7 +130,7 @@ class Recorder:
         self._phases = {"data": data}
         self._modes(module)
         if self._capture:
-            self._capture.begin(self._step)
+            self._capture.begin(self._step, batch)
         self._tick("recording")
 
     def output(self, name: str, value: Any) -> None:
@@ -182,6 +186,9 @@ class Recorder:
         self._flush()
         self._waiting = self._made("step", self._phases)
         self._phases, self._trained = {}, True
+        if self._leave and self._capture and self._capture.done:
+            self._flush()
+            os._exit(0)  # a replay: what the script would do after training is not done
         self._tick("recording")
 
     # what is not of a step

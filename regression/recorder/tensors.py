@@ -1,4 +1,4 @@
-"""Activations and gradients of every module, and parameters, of chosen steps, as safetensors beside the trace."""
+"""Batch, activations and gradients of every module, and parameters, of chosen steps, as safetensors beside the trace."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ class Capture:
         self._handles: list[Any] = []
         self._step = 0
         self._n = 0
-        self._training = True
 
     def attach(self, module: Any) -> None:
         for name, part in module.named_modules():
@@ -33,9 +32,18 @@ class Capture:
         for handle in self._handles:
             handle.remove()
 
-    def begin(self, step: int) -> None:
+    def begin(self, step: int, batch: Any) -> None:
         self._step, self._n = step, 0
         self._found = {} if step in self._steps else None
+        if self._found is not None:
+            for path, leaf in leaves(batch):
+                if isinstance(leaf, Tensor):
+                    self._found[f"batch/{path or 'batch'}"] = _copy(leaf)
+
+    @property
+    def done(self) -> bool:
+        """Whether the last of the chosen steps has been written."""
+        return self._step >= self._steps.stop - 1 and self._found is None
 
     def end(self, module: Any) -> None:
         """After the step: with gradients as the optimiser saw them, and parameters."""

@@ -46,7 +46,10 @@ def pictures(facts: Facts) -> Iterator[Picture]:
     drawn, first = facts.curves, facts.found.first
     mark = first.step if first else None
     if not drawn.loss.empty:
-        yield Picture("losses", "Loss", _said(drawn.loss, "The loss of every training batch"), losses(drawn.loss, mark))
+        said = _said(drawn.loss, "The loss of every training batch")
+        if mark:
+            said += " The dotted line is at the first difference."
+        yield Picture("losses", "Loss", said, losses(drawn.loss, mark))
     if drawn.rates:
         same = sum(line.same for line in drawn.rates)
         said = (
@@ -89,7 +92,7 @@ def losses(loss: Line, mark: int | None) -> Figure:
     above.set_ylabel("loss")
     _legend(figure)
     for axes in figure.axes:
-        if mark is not None and loss.x and mark >= loss.x[0]:
+        if mark:
             axes.axvline(mark, color=SOFT, linewidth=0.8, linestyle=(0, (2, 2)))
     figure.axes[-1].set_xlabel("step")
     return figure
@@ -136,7 +139,7 @@ def metrics(lines: Sequence[Line], over: str, what: str = "") -> Figure:
     rows = math.ceil(len(lines) / columns)
     figure, panels = _panels(rows, columns, 0.7 + (2.3 if rows == 1 else 1.9 * rows), shared=bool(what))
     for axes, line in zip(panels, lines, strict=False):
-        _both(axes, line, marker="o" if len(line.x) <= 60 else "")
+        _both(axes, line, marker="" if what or len(line.x) > 60 else "o")
         axes.set_title(line.name if len(line.name) < 44 else f"{line.name[:43]}…", loc="left", fontsize=9)
         axes.set_xlabel(over)
     for axes in panels[::columns] if what else ():
