@@ -25,9 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     _record_parser(commands)
-    comparing.add_arguments(
-        commands.add_parser("compare", help="say where two traces part", epilog=comparing.EXAMPLE)
-    )
+    comparing.add_arguments(commands.add_parser("compare", help="say where two traces part", epilog=comparing.EXAMPLE))
     told = parser.parse_args(arguments)
     try:
         status: int = told.run(told)
@@ -39,17 +37,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _record_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser(
-        "record", help="run a Lightning script as it is, and write its trace", epilog=RECORD
-    )
+def _record_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("record", help="run a Lightning script as it is, and write its trace", epilog=RECORD)
     parser.add_argument("--out", required=True, metavar="TRACE", help="the file to write")
-    parser.add_argument("--steps", type=_positive, help="stop after so many optimiser steps (default: as the script says)")
-    parser.add_argument("--device", choices=("cpu", "cuda"), help="one device of this kind (default: as the script says)")
+    parser.add_argument(
+        "--steps", type=_positive, help="stop after so many optimiser steps (default: as the script says)"
+    )
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda"), help="one device of this kind (default: as the script says)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of all generators, before the script starts (default: 0)")
     parser.add_argument("--light", action="store_true", help="losses, options and times only")
     parser.add_argument(
-        "--tensors", type=_range, metavar="FROM:TO", help="keep activations and gradients of these steps, in TRACE.tensors/"
+        "--tensors",
+        type=_range,
+        metavar="FROM:TO",
+        help="keep activations and gradients of these steps, in TRACE.tensors/",
     )
     parser.add_argument(
         "--as-is", action="store_true", help="leave determinism to the script; the trace is then compared within noise"
@@ -81,7 +84,9 @@ def _record(told: argparse.Namespace) -> int:
         print(json.dumps({**what, "deterministic": made.deterministic, "losses": made.losses()}))
     else:
         losses = made.losses()
-        print(f"{told.out}: {len(made.steps)} steps in {seconds:.1f} s, loss {losses[0]:.6g} → {losses[-1]:.6g}, {size / 1024:.0f} KB")
+        print(
+            f"{told.out}: {len(made.steps)} steps in {seconds:.1f} s, loss {losses[0]:.6g} → {losses[-1]:.6g}, {size / 1024:.0f} KB"
+        )
     if not logged and not told.logs_nothing:
         print(
             f"{told.out}: the script trained {len(made.steps)} steps and logged nothing, so that metrics cannot be compared; "

@@ -22,11 +22,21 @@ Recorded = Callable[..., trace.Trace]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("regression", "the gate between an old trainer and a new one")
-    group.addoption("--old", metavar="REPO-or-TRACE", help="the old trainer's tree, or a trace of it (default: legacy/monolith)")
-    group.addoption("--new", metavar="REPO-or-TRACE", help="the new trainer's tree, or a trace of it (default: this project)")
-    group.addoption("--device", choices=("cpu", "cuda"), help="what to train on (default: a CUDA device if there is one)")
-    group.addoption("--report", metavar="FILE.html", help="write the report here, a summary as Markdown and JSON beside it")
-    group.addoption("--record-golden", action="store_true", help="record the old trainer's runs into regression/golden/")
+    group.addoption(
+        "--old", metavar="REPO-or-TRACE", help="the old trainer's tree, or a trace of it (default: legacy/monolith)"
+    )
+    group.addoption(
+        "--new", metavar="REPO-or-TRACE", help="the new trainer's tree, or a trace of it (default: this project)"
+    )
+    group.addoption(
+        "--device", choices=("cpu", "cuda"), help="what to train on (default: a CUDA device if there is one)"
+    )
+    group.addoption(
+        "--report", metavar="FILE.html", help="write the report here, a summary as Markdown and JSON beside it"
+    )
+    group.addoption(
+        "--record-golden", action="store_true", help="record the old trainer's runs into regression/golden/"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -49,7 +59,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if device(config) == "cuda" and passed and not failed:
         terminalreporter.write_line(f"The gate has been passed on {torch.cuda.get_device_name()}.", green=True)
     else:
-        why = "no CUDA device" if not torch.cuda.is_available() else "failures" if failed else "its GPU tests did not run"
+        why = (
+            "no CUDA device" if not torch.cuda.is_available() else "failures" if failed else "its GPU tests did not run"
+        )
         terminalreporter.write_line(f"The gate has NOT been passed on a GPU: {why}.", yellow=True)
     report = config.getoption("--report")
     if report and Path(report).exists():

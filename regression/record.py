@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -71,9 +71,13 @@ def finished(job: Job, status: int, errors: str = "") -> trace.Trace:
     if status in (TRAINED_TWICE, NEVER_TRAINED):
         out.unlink(missing_ok=True)
     if status == TRAINED_TWICE:
-        raise RecordingError(f"{script} calls Trainer.fit twice, and a trace is of one training; record each with options that run it alone")
+        raise RecordingError(
+            f"{script} calls Trainer.fit twice, and a trace is of one training; record each with options that run it alone"
+        )
     if status == NEVER_TRAINED:
-        raise RecordingError(f"{script} ended without reaching Trainer.fit: there is nothing to record; does it need other arguments?")
+        raise RecordingError(
+            f"{script} ended without reaching Trainer.fit: there is nothing to record; does it need other arguments?"
+        )
     if status != 0:
         how = "failed" if status == FAILED else f"ended with status {status}"
         kept = ""

@@ -46,7 +46,9 @@ def side(tree: Path, name: str, *arguments: str) -> Side:
     if (tree / SCRIPT).is_file():
         # the script's readers of recordings are the lab's own package; a stand-in for it is in legacy/
         return Side(name, (str(tree / SCRIPT),), (ROOT / "legacy", ROOT, tree), arguments)
-    raise RecordingError(f"{tree}: neither visioncore/train.py nor {SCRIPT} is there; name a tree that has one, or a trace")
+    raise RecordingError(
+        f"{tree}: neither visioncore/train.py nor {SCRIPT} is there; name a tree that has one, or a trace"
+    )
 
 
 def settings() -> dict[str, Any]:

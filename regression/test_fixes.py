@@ -46,7 +46,11 @@ def test_a_fix_changes_what_it_says(recorded: Recorded, quirky: Side, flag: str)
         assert found.same, f"{flag} is said to be unseen ({fix['unseen']}), and {found.first}"
     else:
         assert found.first, f"{flag} changes nothing in {scenario}"
-        near = [(d.phase, d.quantity) for d in found.divergences if (d.step, d.phase) == (found.first.step, found.first.phase)]
+        near = [
+            (d.phase, d.quantity)
+            for d in found.divergences
+            if (d.step, d.phase) == (found.first.step, found.first.phase)
+        ]
         assert tuple(fix["first"]) in near, str(found.first)
 
 

@@ -29,7 +29,20 @@ from pathlib import Path
 from typing import Any
 
 FORMAT = 1
-PHASES = ("start", "data", "forward", "loss", "backward", "clip", "step", "schedule", "metrics", "checkpoint", "end", "settings")
+PHASES = (
+    "start",
+    "data",
+    "forward",
+    "loss",
+    "backward",
+    "clip",
+    "step",
+    "schedule",
+    "metrics",
+    "checkpoint",
+    "end",
+    "settings",
+)
 Record = dict[str, Any]
 
 
@@ -98,14 +111,22 @@ def read(path: str | Path) -> Trace:
     try:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     except (OSError, UnicodeDecodeError) as error:
-        raise TraceError(f"{path}: no trace can be read here ({error}); record one with `python -m regression record`") from error
+        raise TraceError(
+            f"{path}: no trace can be read here ({error}); record one with `python -m regression record`"
+        ) from error
     records = list(_records(path, lines))
     if not records or records[0].get("record") != "header":
-        raise TraceError(f"{path}: not a trace: its first line should be a header, as `python -m regression record` writes it")
+        raise TraceError(
+            f"{path}: not a trace: its first line should be a header, as `python -m regression record` writes it"
+        )
     header = records[0]
     if header.get("format") != FORMAT:
-        raise TraceError(f"{path}: trace format {header.get('format')}, this version reads {FORMAT}; record the run again")
-    names = {record["key"]: [tuple(row) for row in record["names"]] for record in records if record["record"] == "names"}
+        raise TraceError(
+            f"{path}: trace format {header.get('format')}, this version reads {FORMAT}; record the run again"
+        )
+    names = {
+        record["key"]: [tuple(row) for row in record["names"]] for record in records if record["record"] == "names"
+    }
     return Trace(path, header, [record for record in records[1:] if record["record"] != "names"], names)
 
 
@@ -118,5 +139,7 @@ def _records(path: Path, lines: list[str]) -> Iterator[Record]:
         except ValueError as error:
             if number == len(lines) and not line.endswith("\n"):
                 return  # the run was killed while it wrote this one
-            raise TraceError(f"{path}, line {number}: not a record of a trace ({error}); is the file damaged?") from error
+            raise TraceError(
+                f"{path}, line {number}: not a record of a trace ({error}); is the file damaged?"
+            ) from error
         yield record

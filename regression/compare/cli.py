@@ -11,6 +11,7 @@ from regression import trace
 from regression.compare import expected
 from regression.compare.judge import Comparison, compare
 from regression.compare.localize import bad_step, localize
+from regression.compare.noise import compare_within_noise
 from regression.record import RecordingError
 
 EXAMPLE = "example: python -m regression compare old.trace new.trace --report report.html"
@@ -21,8 +22,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("new", metavar="NEW", help="trace of the new trainer")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--report", metavar="FILE.html", help="write the report, with pictures and a summary beside it")
-    parser.add_argument("--expected", metavar="FILE.toml", help="differences that are meant, as regression/expected.toml has them")
-    parser.add_argument("--no-replay", action="store_true", help="do not run both again to find the module where they part")
+    parser.add_argument(
+        "--expected", metavar="FILE.toml", help="differences that are meant, as regression/expected.toml has them"
+    )
+    parser.add_argument(
+        "--noise",
+        nargs="+",
+        metavar="TRACE",
+        help="more runs of the old trainer: differ is what is further off than they are from each other",
+    )
+    parser.add_argument(
+        "--no-replay", action="store_true", help="do not run both again to find the module where they part"
+    )
     parser.set_defaults(run=run)
 
 
@@ -30,7 +41,14 @@ def run(told: argparse.Namespace) -> int:
     """0 the same, 1 different, 2 not comparable."""
     old, new = trace.read(told.old), trace.read(told.new)
     found = compare(old, new, expected.read(told.expected) if told.expected else ())
-    if not told.no_replay:
+    if told.noise:
+        found = compare_within_noise([old, *map(trace.read, told.noise)], new)
+    elif found.divergences and not (old.deterministic and new.deterministic):
+        raise trace.TraceError(
+            f"{told.new} differs from {told.old}, but not both runs are deterministic, so that two runs of one trainer would differ, too: "
+            "record the old one at least twice more, and give these as --noise TRACE TRACE"
+        )
+    elif not told.no_replay:
         found = localized(old, new, found)
     if told.json:
         print(json.dumps(found.to_json()))
@@ -59,6 +77,12 @@ def localized(old: trace.Trace, new: trace.Trace, found: Comparison) -> Comparis
 def summary(found: Comparison, steps: int) -> list[str]:
     """What a person wants to know, the verdict first."""
     n = sum(found.compared.values())
+    if found.same and found.noise:
+        told = found.noise
+        chance = ", ".join(map(str, told["outside_of_old_runs"]))
+        return [
+            f"same within noise: {steps} steps, {told['outside']} of {told['values']} values outside ({chance} of the old runs' own)"
+        ]
     if found.same:
         return [f"same: {steps} steps, {n} values, bit for bit"]
     lines = []

@@ -37,5 +37,7 @@ def read(path: str | Path, table: str = "difference") -> list[Expected]:
     known = {f.name for f in fields(Expected)}
     for i, row in enumerate(rows, start=1):
         if set(row) != known or row["phase"] not in PHASES:
-            raise TraceError(f"{path}, [[{table}]] {i}: {sorted(known)} are expected, phase one of {', '.join(PHASES)}; found {row}")
+            raise TraceError(
+                f"{path}, [[{table}]] {i}: {sorted(known)} are expected, phase one of {', '.join(PHASES)}; found {row}"
+            )
     return [Expected(**row) for row in rows]

@@ -7,10 +7,10 @@ import struct
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
-from regression.compare.flatten import Key, Row, values
 from regression.compare.expected import Expected
+from regression.compare.flatten import Key, Row, values
 from regression.compare.meaning import meaning
 from regression.trace import PHASES, Record, Trace
 
@@ -69,7 +69,17 @@ class Comparison:
         return self.divergences[0] if self.divergences else None
 
     def to_json(self) -> dict[str, Any]:
-        return {"same": self.same, **asdict(self), "first": asdict(self.first) if self.first else None}
+        made = {"same": self.same, **asdict(self), "first": asdict(self.first) if self.first else None}
+        return cast(dict[str, Any], _strict(made))
+
+
+def _strict(value: Any) -> Any:
+    """As JSON has it, which knows no NaN and no infinity: as their names."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _strict(part) for key, part in value.items()}
+    return [_strict(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def compare(old: Trace, new: Trace, expected: Sequence[Expected] = ()) -> Comparison:
@@ -117,23 +127,30 @@ def aligned(old: Trace, new: Trace) -> Iterator[tuple[tuple[str, int], Record | 
     last = min((trace.records[-1]["step"] for trace in (old, new) if trace.records), default=0)
     whole = old.complete and new.complete and old.records[-1]["step"] == new.records[-1]["step"]
 
-    def keyed(trace: Trace) -> dict[tuple[str, int, int], Record]:
-        seen: Counter[tuple[str, int]] = Counter()
-        made = {}
-        for record in trace.records:
-            kind, step = record["record"], record["step"]
-            if resumed and (step <= first or kind == "last"):
-                continue  # what a whole run knows of its beginning, a resumed one does not
-            if kind == "end" or step > last or (kind == "last" and not whole):
-                continue
+    def both_have(key: tuple[str, int, int]) -> bool:
+        kind, step, _ = key
+        if resumed and (step <= first or kind == "last"):
+            return False  # what a whole run knows of its beginning, a resumed one does not
+        return step <= last and (whole or kind != "last")
+
+    one, other = ({key: r for key, r in keyed(trace).items() if both_have(key)} for trace in (old, new))
+    for key in dict.fromkeys((*one, *other)):
+        if (
+            whole or key[1] < last or (key in one and key in other)
+        ):  # what one run did at its end, the other may do later
+            yield key[:2], one.get(key), other.get(key)
+
+
+def keyed(trace: Trace) -> dict[tuple[str, int, int], Record]:
+    """Records by kind, step, and how many of the kind the step has had."""
+    seen: Counter[tuple[str, int]] = Counter()
+    made = {}
+    for record in trace.records:
+        kind, step = record["record"], record["step"]
+        if kind != "end":
             made[kind, step, seen[kind, step]] = record
             seen[kind, step] += 1
-        return made
-
-    one, other = keyed(old), keyed(new)
-    for key in dict.fromkeys((*one, *other)):
-        if whole or key[1] < last or (key in one and key in other):  # what one run did at its end, the other may do later
-            yield key[:2], one.get(key), other.get(key)
+    return made
 
 
 def began(trace: Trace) -> int:
@@ -218,7 +235,7 @@ def _differences(step: int, epoch: int, left: dict[Key, Any], right: dict[Key, A
     for (phase, quantity), found in by_quantity.items():
         # gradients come from the last layer to the first
         name, one, other = found[-1] if phase in ("backward", "clip") else found[0]
-        yield Divergence(step, epoch, phase, quantity, name, *_apart(one, other), others=len(found) - 1)
+        yield Divergence(step, epoch, phase, quantity, name, *apart(one, other), others=len(found) - 1)
 
 
 def equal(one: Any, other: Any) -> bool:
@@ -226,16 +243,18 @@ def equal(one: Any, other: Any) -> bool:
     if isinstance(one, Row) and isinstance(other, Row):
         return (one.hash, one.shape, one.dtype) == (other.hash, other.shape, other.dtype)
     if isinstance(one, float) and isinstance(other, float):
-        return one == other and math.copysign(1, one) == math.copysign(1, other) or (one != one and other != other)
+        return (one == other and math.copysign(1, one) == math.copysign(1, other)) or (one != one and other != other)
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(equal, one, other))
     return type(one) is type(other) and bool(one == other)
 
 
-def _apart(one: Any, other: Any) -> tuple[Any, Any, float | None, float | None, int | None]:
+def apart(one: Any, other: Any) -> tuple[Any, Any, float | None, float | None, int | None]:
     """Both sides as shown, their distance, relative distance, and ulps."""
     if isinstance(one, Row) or isinstance(other, Row):
-        shown = [value.norm if isinstance(value, Row) and value.norm is not None else _text(value) for value in (one, other)]
+        shown = [
+            value.norm if isinstance(value, Row) and value.norm is not None else _text(value) for value in (one, other)
+        ]
     else:
         shown = [one, other]
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in shown):
@@ -259,7 +278,7 @@ def _ulps(one: float, other: float) -> int | None:
     pack, unpack, sign = ("f", "i", 1 << 31) if single else ("d", "q", 1 << 63)
     places = [struct.unpack(unpack, struct.pack(pack, value))[0] for value in (one, other)]
     ordered = [place if place >= 0 else -(place + sign) for place in places]
-    return abs(ordered[0] - ordered[1])
+    return int(abs(ordered[0] - ordered[1]))
 
 
 def _last_phase(record: Record) -> str:

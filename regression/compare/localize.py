@@ -17,6 +17,8 @@ from regression.record import RecordingError, record
 from regression.recorder.child import Job
 from regression.trace import Trace
 
+_NAN = float("nan")
+_UNKNOWN: tuple[float, float, None] = (_NAN, _NAN, None)
 PHASES = ("data", "forward", "loss", "backward", "clip", "step")
 
 
@@ -42,7 +44,9 @@ class Place:
         if self.max_abs != self.max_abs:
             side = "old" if self.old == self.old else "new"
             return f"step {self.step}: {what} {list(self.shape)} is there in the {side} run alone, or has another shape"
-        by = f"max {self.max_abs:.3g}, {self.relative:.2g} relative" + (f", {self.ulps} ulp" if self.ulps is not None else "")
+        by = f"max {self.max_abs:.3g}, {self.relative:.2g} relative" + (
+            f", {self.ulps} ulp" if self.ulps is not None else ""
+        )
         n = f"{self.differing} of {_count(self.shape)} values"
         return f"step {self.step}: {what} {list(self.shape)} is the first to differ, in {n}, {by} at {list(self.at)}"
 
@@ -63,17 +67,24 @@ def localize(old: Trace, new: Trace, step: int) -> Place | None:
         files = []
         for name, trace in (("old", old), ("new", new)):
             again = replay(trace, step, Path(folder) / f"{name}.trace")
-            if again.losses()[:step] != trace.losses()[:step] and again.losses()[: step - 1] != trace.losses()[: step - 1]:
-                raise RecordingError(f"{trace.path} goes another way when it is run again: its code or data have changed since")
+            if (
+                again.losses()[:step] != trace.losses()[:step]
+                and again.losses()[: step - 1] != trace.losses()[: step - 1]
+            ):
+                raise RecordingError(
+                    f"{trace.path} goes another way when it is run again: its code or data have changed since"
+                )
             files.append(Path(f"{again.path}.tensors") / f"step-{step}.safetensors")
-        return first_difference(*files, step)
+        return first_difference(files[0], files[1], step)
 
 
 def replay(trace: Trace, step: int, out: Path) -> Trace:
     """The run of `trace` again, up to `step`, with tensors."""
     told: dict[str, Any] | None = trace.header.get("replay")
     if not told or not Path(told["folder"]).is_dir():
-        raise RecordingError(f"{trace.path} cannot be run again here: it does not say how, or the folder it ran in is gone")
+        raise RecordingError(
+            f"{trace.path} cannot be run again here: it does not say how, or the folder it ran in is gone"
+        )
     job = Job(
         command=tuple(told["command"]),
         out=str(out),
@@ -93,7 +104,7 @@ def first_difference(old: Path, new: Path, step: int) -> Place | None:
     """Of two captured steps: batch, then outputs as they were made, gradients as they came back, then parameters."""
     from safetensors.torch import load_file
 
-    mine, its = ({key: value for key, value in _keyed(load_file(file))} for file in (old, new))
+    mine, its = (dict(_keyed(load_file(file))) for file in (old, new))
     for key in _in_order(list(dict.fromkeys((*mine, *its)))):
         one, other = mine.get(key), its.get(key)
         if one is None or other is None:
@@ -108,14 +119,14 @@ def first_difference(old: Path, new: Path, step: int) -> Place | None:
 def _one_sided(step: int, kind: str, name: str, one: Tensor | None, other: Tensor | None) -> Place:
     there = one if one is not None else other
     assert there is not None
-    sides = tuple(float("nan") if side is None else float(side.double().norm()) for side in (one, other))
-    return Place(step, kind, name, tuple(there.shape), there.numel(), (), *sides, max_abs=float("nan"), relative=float("nan"), ulps=None)
+    norms = [float("nan") if side is None else float(side.double().norm()) for side in (one, other)]
+    return Place(step, kind, name, tuple(there.shape), there.numel(), (), norms[0], norms[1], *_UNKNOWN)
 
 
 def place(step: int, kind: str, name: str, one: Tensor, other: Tensor) -> Place:
     """How far apart two tensors are, and where most."""
     if one.shape != other.shape:
-        return Place(step, kind, name, tuple(one.shape), one.numel(), (), float("nan"), float("nan"), float("nan"), float("nan"), None)
+        return Place(step, kind, name, tuple(one.shape), one.numel(), (), _NAN, _NAN, *_UNKNOWN)
     left, right = one.double(), other.double()
     apart = (left - right).abs().nan_to_num(torch.inf)
     at = tuple(int(i) for i in torch.unravel_index(apart.argmax(), apart.shape)) if apart.ndim else ()
@@ -124,7 +135,9 @@ def place(step: int, kind: str, name: str, one: Tensor, other: Tensor) -> Place:
     differing = int((_bits(one) != _bits(other)).sum())
     ulps = _ulps(one[at], other[at]) if one.is_floating_point() and one.dtype == other.dtype else None
     relative = distance / largest if largest else 0.0
-    return Place(step, kind, name, tuple(one.shape), differing, at, float(left[at]), float(right[at]), distance, relative, ulps)
+    return Place(
+        step, kind, name, tuple(one.shape), differing, at, float(left[at]), float(right[at]), distance, relative, ulps
+    )
 
 
 def _keyed(tensors: dict[str, Tensor]) -> Iterator[tuple[tuple[str, str, int], Tensor]]:

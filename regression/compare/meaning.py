@@ -18,7 +18,9 @@ def meaning(of: Divergence, all_of_them: list[Divergence]) -> str:
         case "start", "buffers":
             return "a buffer differs before the first step: how it is computed, or what was loaded"
         case "settings", "flags":
-            return "a global switch of torch is set otherwise: a statement of the script's module level was lost or moved"
+            return (
+                "a global switch of torch is set otherwise: a statement of the script's module level was lost or moved"
+            )
         case "settings", "hyper_parameters" | "data_hyper_parameters":
             return "a hyper-parameter differs: an option's default, its name, or what save_hyperparameters sees"
         case "settings", "trainer":
@@ -40,14 +42,18 @@ def meaning(of: Divergence, all_of_them: list[Divergence]) -> str:
         case "forward", "frozen":
             return "another set of parameters is trained: requires_grad"
         case "forward", "outputs":
-            return "equal data and weights give another output: the network's forward pass, its dtype or autocast region"
+            return (
+                "equal data and weights give another output: the network's forward pass, its dtype or autocast region"
+            )
         case "forward", "random":
             return "the forward pass draws another number of random numbers: dropout, noise, or mode"
         case "loss", _:
             return "the network's output is equal and the loss is not: loss function, mask, reduction, clamp or regulariser"
         case "backward", _:
             if absent:
-                return "a parameter has a gradient on one side only: detach, requires_grad, or a branch that is not used"
+                return (
+                    "a parameter has a gradient on one side only: detach, requires_grad, or a branch that is not used"
+                )
             return "first gradient differs while the loss is equal: detach or a custom backward, or a gradient left over from the step before"
         case "clip", _:
             return "gradients are equal before clipping and differ after it: clipping value or algorithm, scaler, or a hook before the step"
@@ -60,7 +66,10 @@ def meaning(of: Divergence, all_of_them: list[Divergence]) -> str:
         case "step", "buffers":
             return "a buffer is updated otherwise: running statistics, or an average of the weights"
         case "schedule", _:
-            return f"learning rates differ from the step after {of.step} on: schedule, its interval, or the metric that it watches"
+            rates = next((d for d in all_of_them if d.phase == "schedule" and d.quantity.startswith("options")), None)
+            if rates is None:
+                return "the scheduler's state differs, the learning rates that it gave do not: how it is made, or what it keeps"
+            return f"learning rates differ after step {rates.step} (epoch {rates.epoch}): schedule, its interval, or the metric that it watches"
         case "metrics", _:
             if absent:
                 return "a value is logged on one side only: its key, its hook, or on_step/on_epoch"

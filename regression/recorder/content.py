@@ -46,7 +46,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return plain(value.item())
     if isinstance(value, np.ndarray):
-        return plain(torch.from_numpy(np.ascontiguousarray(value))) if value.dtype.kind in "biuf" else digest(repr(value))
+        return (
+            plain(torch.from_numpy(np.ascontiguousarray(value))) if value.dtype.kind in "biuf" else digest(repr(value))
+        )
     if isinstance(value, Tensor):
         shape = "×".join(map(str, value.shape))
         return value.item() if value.numel() == 1 else f"{value.dtype} {shape} {digest(bytes_of(value))}"
@@ -82,13 +84,13 @@ def digest(content: str | bytes) -> str:
 
 def random_states() -> dict[str, str]:
     """A hash of every global generator's state: what was drawn between two of them shows."""
-    numpy = np.random.get_state(legacy=True)
+    numpy: Any = np.random.get_state(legacy=True)
     states = {
         "python": digest(repr(random.getstate())),
-        "numpy": digest(numpy[1].tobytes() + str(numpy[2:]).encode()),  # type: ignore[union-attr]
+        "numpy": digest(numpy[1].tobytes() + str(numpy[2:]).encode()),
         "torch": digest(torch.get_rng_state().numpy().tobytes()),
     }
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         for i, state in enumerate(torch.cuda.get_rng_state_all()):
             states[f"cuda:{i}"] = digest(state.numpy().tobytes())
     return states

@@ -24,7 +24,7 @@ def versions() -> dict[str, str]:
             continue
     if torch.version.cuda and torch.cuda.is_available():
         found["cuda"] = torch.version.cuda
-        found["cudnn"] = str(torch.backends.cudnn.version())
+        found["cudnn"] = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
         found["gpu"] = torch.cuda.get_device_name()
     return found
 
@@ -55,4 +55,9 @@ def make_deterministic(seed: int) -> None:
 
 
 def machine() -> dict[str, Any]:
-    return {"cores": os.cpu_count(), "system": platform.system(), "machine": platform.machine(), "byteorder": sys.byteorder}
+    return {
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "byteorder": sys.byteorder,
+    }

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
-from torch.optim.optimizer import register_optimizer_step_post_hook  # type: ignore[attr-defined]
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from regression.launch import LIGHTNINGS
 from regression.recorder.recorder import Recorder

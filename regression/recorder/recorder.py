@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ class Recorder:
         self._waiting: Record | None = None
         self._logged: list[Any] = []
         self._last: dict[str, Any] = {}
-        self._seconds: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
         self._since: float | None = None
         self._began = time.perf_counter()
         self._handed: list[Any] = []
@@ -80,7 +80,7 @@ class Recorder:
         self._flush()
         if self._capture:
             self._capture.detach()
-        cuda = torch.cuda.is_available() and torch.cuda.is_initialized()
+        cuda = torch.cuda.is_available() and torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
         peak = torch.cuda.max_memory_allocated() if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         end: Record = {
             "stopped": {"epoch": trainer.current_epoch, "global_step": trainer.global_step},
@@ -225,7 +225,16 @@ class Recorder:
         tensors = [(name, leaf) for name, leaf in leaves(content) if isinstance(leaf, Tensor)]
         rest = {name: plain(leaf) for name, leaf in leaves(content) if not isinstance(leaf, Tensor)}
         stripped = list(named(iter(tensors)))
-        self._write("checkpoint", {"checkpoint": {"file": Path(str(path)).name, "content": rest, "tensors": self._tabulate(stripped, norms=False)}})
+        self._write(
+            "checkpoint",
+            {
+                "checkpoint": {
+                    "file": Path(str(path)).name,
+                    "content": rest,
+                    "tensors": self._tabulate(stripped, norms=False),
+                }
+            },
+        )
 
     # how
 
@@ -271,7 +280,9 @@ class Recorder:
         made: Record = {f"options of {i}": options(optimizer) for i, optimizer in enumerate(trainer.optimizers)}
         for i, config in enumerate(trainer.lr_scheduler_configs):
             state = config.scheduler.state_dict() if hasattr(config.scheduler, "state_dict") else {}
-            made[f"scheduler {i}"] = {path: plain(leaf) for path, leaf in leaves(state) if path != "_get_lr_called_within_step"}
+            made[f"scheduler {i}"] = {
+                path: plain(leaf) for path, leaf in leaves(state) if path != "_get_lr_called_within_step"
+            }
             made[f"scheduler {i}"]["interval"] = f"{config.interval} × {config.frequency}"
         scaler = getattr(trainer.precision_plugin, "scaler", None)
         if scaler is not None:

@@ -50,8 +50,8 @@ def to_host(tensor: Tensor) -> tuple[Tensor, Any]:
         return tensor.to("cpu", copy=True), None
     host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
     host.copy_(tensor, non_blocking=True)
-    done = torch.cuda.Event()
-    done.record()  # type: ignore[no-untyped-call]
+    done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    done.record()
     return host, done
 
 

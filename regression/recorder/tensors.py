@@ -73,7 +73,7 @@ class Capture:
                 self._n += 1
                 self._found[f"forward/{key}"] = _copy(leaf)
                 if leaf.requires_grad:
-                    leaf.register_hook(lambda gradient, key=key: self._arrived(key, gradient))
+                    leaf.register_hook(lambda gradient, key=key: self._arrived(key, gradient))  # type: ignore[no-untyped-call]
 
     def _arrived(self, key: str, gradient: Tensor) -> None:
         if self._found is not None:

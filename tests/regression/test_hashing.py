@@ -36,7 +36,11 @@ def test_weights_are_splitmix64() -> None:
     assert [value % 2**64 for value in weights(50).tolist()] == [splitmix64(i) for i in range(1, 51)]
 
 
-@given(arrays.arrays(st.sampled_from([np.float32, np.float64, np.uint8, np.float16, np.int64, bool]), arrays.array_shapes(min_side=0)))
+@given(
+    arrays.arrays(
+        st.sampled_from([np.float32, np.float64, np.uint8, np.float16, np.int64, bool]), arrays.array_shapes(min_side=0)
+    )
+)
 def test_as_described(array: np.ndarray) -> None:
     assert hashed(torch.from_numpy(array.copy())) == [reference(array)]
 
