@@ -12,6 +12,7 @@ from regression import trace
 from regression.compare import cli as comparing
 from regression.record import RecordingError, record
 from regression.recorder.child import Job
+from regression.report import ReportError
 
 RECORD = "example: python -m regression record --out old.trace --device cpu --steps 20 -- train.py --batch_size 8"
 
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     told = parser.parse_args(arguments)
     try:
         status: int = told.run(told)
-    except (RecordingError, trace.TraceError) as error:
+    except (RecordingError, trace.TraceError, ReportError) as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:

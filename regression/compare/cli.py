@@ -13,6 +13,7 @@ from regression.compare.judge import Comparison, compare
 from regression.compare.localize import bad_step, localize
 from regression.compare.noise import compare_within_noise
 from regression.record import RecordingError
+from regression.report import cli as reporting
 
 EXAMPLE = "example: python -m regression compare old.trace new.trace --report report.html"
 
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("old", metavar="OLD", help="trace of the old trainer")
     parser.add_argument("new", metavar="NEW", help="trace of the new trainer")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    parser.add_argument("--report", metavar="FILE.html", help="write the report, with pictures and a summary beside it")
+    reporting.add_arguments(parser)
     parser.add_argument(
         "--expected", metavar="FILE.toml", help="differences that are meant, as regression/expected.toml has them"
     )
@@ -54,6 +55,8 @@ def run(told: argparse.Namespace) -> int:
         print(json.dumps(found.to_json()))
     else:
         print("\n".join(summary(found, len(old.steps))))
+    for line in reporting.report(told, old, new, found):
+        print(line, file=sys.stderr if told.json else sys.stdout)
     if found.incomparable:
         print(found.incomparable, file=sys.stderr)
         return 2

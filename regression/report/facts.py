@@ -39,10 +39,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Cause:
-    """What became of a phase: values compared, values that differ, the first step at which one does."""
+    """What became of a phase: values compared (None where they were judged together), that differ, the first step at which one does."""
 
     phase: str
-    compared: int
+    compared: int | None
     differ: int
     first: int | None
 
@@ -103,6 +103,10 @@ def verdict(found: Comparison, steps: int) -> Verdict:
         return Verdict(
             "different", f"Different {where}", f"{values} compared. The first cause is in phase {first.phase}."
         )
+    if found.noise:
+        return Verdict(
+            "same", "The same within noise", f"{values}: none is off that repeated old runs would not explain."
+        )
     meant = sum(found.expected.values())
     but = f", but for {meant:,} that are expected to differ" if meant else ""
     return Verdict("same", "The same", f"{values}: equal bit for bit{but}.")
@@ -111,10 +115,12 @@ def verdict(found: Comparison, steps: int) -> Verdict:
 def causes(found: Comparison) -> list[Cause]:
     """One for each phase, in the order in which a fault spreads."""
     made = []
+    together = not found.compared.keys() <= set(PHASES)
     for phase in PHASES:
         of_it = [d for d in found.divergences if d.phase == phase]
         differ = sum(1 + d.others for d in of_it)
-        made.append(Cause(phase, found.compared.get(phase, 0), differ, min((d.step for d in of_it), default=None)))
+        compared = None if together else found.compared.get(phase, 0)
+        made.append(Cause(phase, compared, differ, min((d.step for d in of_it), default=None)))
     return made
 
 
@@ -199,10 +205,10 @@ def missing(old: Trace, new: Trace, found: Comparison, timing: Timing | None, dr
     if all(str(_started(trace).get("trainer", {}).get("world_size", 1)) == "1" for trace in sides):
         yield "One process each: how several share the data was not compared."
     for name, trace in zip(("old", "new"), sides, strict=True):
-        if not trace.deterministic:
+        if not trace.deterministic and found.noise is None:
             yield f"The {name} run is not deterministic: a difference may be noise of the device."
-    if found.noise is None:
-        yield "The noise between two runs of the old trainer was not measured; deterministic runs have none."
+    if found.noise is None and not (old.deterministic and new.deterministic):
+        yield "The noise between two runs of the old trainer was not measured."
     if found.divergences and found.localized is None:
         yield "The difference was not followed into the network's modules."
     if timing is None:

@@ -12,7 +12,6 @@ from typing import Any
 from regression.compare.judge import Comparison
 from regression.report.facts import Facts, gather
 from regression.report.markdown import markdown
-from regression.report.page import page
 from regression.report.timing import Timing
 from regression.trace import Trace
 
@@ -33,6 +32,7 @@ def write(path: Path, old: Trace, new: Trace, found: Comparison, throughput: Tim
         raise ReportError(f"{path}: the report is a page, name a file that ends in .html")
     try:
         from regression.report.figures import pictures, png
+        from regression.report.page import page
     except ModuleNotFoundError as error:
         raise ReportError(
             f"the report draws with {error.name}, which is not installed: pip install {error.name}"

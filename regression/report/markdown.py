@@ -31,8 +31,9 @@ def markdown(facts: Facts) -> str:
     lines += ["| phase | values compared | differ | first at |", "| --- | ---: | ---: | --- |"]
     for cause in facts.causes:
         at = "" if cause.first is None else f"step {cause.first}"
-        differ = f"**{cause.differ:,}**" if cause.differ else "0" if cause.compared else "not compared"
-        lines.append(f"| {cause.phase} | {cause.compared:,} | {differ} | {at} |")
+        differ = f"**{cause.differ:,}**" if cause.differ else "not compared" if cause.compared == 0 else "0"
+        compared = "" if cause.compared is None else f"{cause.compared:,}"
+        lines.append(f"| {cause.phase} | {compared} | {differ} | {at} |")
     lines.append("")
     if facts.timing:
         lines += [f"**Throughput**: {_text(str(facts.timing))}.", ""]

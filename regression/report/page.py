@@ -95,7 +95,7 @@ def _sections(facts: Facts, pictures: Sequence[Picture]) -> Iterator[tuple[str, 
     yield "localized", "Where in the network", _localized(found.localized)
     yield "curves", "Curves", "".join(_figure(picture) for picture in pictures if picture not in timed)
     yield "throughput", "Throughput", _throughput(facts, timed)
-    yield "noise", "Noise", _pairs(found.noise)
+    yield "noise", "Noise", _noise(found.noise)
     yield "differences", "The differences after the first", _differences(found.divergences)
     yield "environment", "Surroundings of both runs", _environment(facts)
     yield "compared", "What was compared, and what was not", f"<p>{escape(facts.covered)}</p>{_items(facts.missing)}"
@@ -124,12 +124,12 @@ def _first(facts: Facts) -> str:
 def _causes(facts: Facts) -> str:
     rows = []
     for cause in facts.causes:
-        state = "bad" if cause.differ else "good" if cause.compared else "words"
-        differ = f"{cause.differ:,}" if cause.differ else "none" if cause.compared else "not compared"
+        state = "bad" if cause.differ else "words" if cause.compared == 0 else "good"
+        differ = f"{cause.differ:,}" if cause.differ else "not compared" if cause.compared == 0 else "none"
         first = "" if cause.first is None else f"step {cause.first}"
         rows.append(
             f'<tr{_marked(cause.differ)}><th>{cause.phase}</th><td class="words">{OF_A_PHASE.get(cause.phase, cause.phase)}</td>'
-            f'<td class="num">{cause.compared:,}</td><td class="num {state}">{differ}</td><td class="num">{first}</td></tr>'
+            f'<td class="num">{"" if cause.compared is None else f"{cause.compared:,}"}</td><td class="num {state}">{differ}</td><td class="num">{first}</td></tr>'
         )
     lede = '<p class="lede">A fault spreads downwards: the first phase that differs, at the earliest step, holds the cause. Settings are told, and their effect is seen where they have one.</p>\n'
     return lede + _table(("Phase", "What it holds", "#Values compared", "#Differ", "#First at"), rows)
@@ -163,6 +163,11 @@ def _localized(place: Mapping[str, Any] | None) -> str:
     sentence = rest.pop("sentence", "")
     said = f"<p>{escape(sentence[:1].upper() + sentence[1:])}.</p>\n" if sentence else ""
     return said + _pairs(rest)
+
+
+def _noise(noise: Mapping[str, Any] | None) -> str:
+    lede = "How far repeated runs of the old trainer are from each other is the floor; outside is what is further off than that."
+    return f'<p class="lede">{lede}</p>\n{_pairs(noise)}' if noise else ""
 
 
 def _pairs(facts: Mapping[str, Any] | None) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from regression.trace import TraceError
 
 SLOWER = {"not slower": "No slower", "slower": "Slower", "undecided": "Undecided"}
 
@@ -45,3 +49,33 @@ class Timing:
         if self.memory is not None:
             text += f"; peak memory × {self.memory:.2f}"
         return text
+
+
+def timing(result: Mapping[str, Any]) -> Timing:
+    """Of a result's `to_json`. Raises KeyError, TypeError or ValueError where it is none."""
+    low, high = result["interval"]
+    return Timing(
+        pairs=[Pair(pair["old"], pair["new"], pair["ratio"], pair["order"]) for pair in result["pairs"]],
+        ratio=result["ratio"],
+        low=low,
+        high=high,
+        threshold=result["threshold"],
+        verdict=result["verdict"],
+        more=result["more_pairs"],
+        memory=result["memory_ratio"],
+        result=result,
+    )
+
+
+def read(path: str | Path) -> Timing:
+    """
+    Raises:
+        TraceError: no JSON file, or not of a throughput result
+    """
+    try:
+        return timing(json.loads(Path(path).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise TraceError(
+            f"{path}: no throughput result ({why}); `python -m regression throughput --json` prints one"
+        ) from error

@@ -97,3 +97,11 @@ def test_without_wandb(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(ReportError, match=r"^wandb is not installed.*pip install wandb$"):
         to_wandb(Comparison(), "gate", [])
+
+
+def test_without_matplotlib(tmp_path: Path, old: Trace, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith(("matplotlib.", "regression.report."))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ReportError, match="draws with matplotlib, which is not installed: pip install matplotlib"):
+        write(tmp_path / "report.html", old, old, compare(old, old))
