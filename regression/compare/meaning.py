@@ -71,8 +71,10 @@ def meaning(of: Divergence, all_of_them: list[Divergence]) -> str:
                 return "the scheduler's state differs, the learning rates that it gave do not: how it is made, or what it keeps"
             return f"learning rates differ after step {rates.step} (epoch {rates.epoch}): schedule, its interval, or the metric that it watches"
         case "metrics", _:
-            if absent:
+            if absent and ": " not in of.name:
                 return "a value is logged on one side only: its key, its hook, or on_step/on_epoch"
+            if ": " in of.name:
+                return "a value is logged with another option: on_step, on_epoch, sync_dist or reduce_fx"
             return "training is equal and a logged value is not: how the metric is computed, reduced or averaged, or which batches it sees"
         case "checkpoint", _:
             return "a checkpoint's file or content differs: what is saved, when, under which name, or which are kept"

@@ -7,6 +7,7 @@ import sys
 import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 TRAINED_TWICE, NEVER_TRAINED, FAILED = 120, 121, 122
@@ -78,11 +79,20 @@ def run(job: Job) -> int:
             print(end.code, file=sys.stderr)
     except TwoFits:
         status = TRAINED_TWICE
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as error:
+        traceback.print_exception(error.with_traceback(_of_the_script(error.__traceback__)))
     finally:
         recorder.close(reached_end=status == 0)
     return NEVER_TRAINED if status == 0 and recorder.fits == 0 else status
+
+
+def _of_the_script(frames: TracebackType | None) -> TracebackType | None:
+    """Without the frames that led to the script's first."""
+    here = Path(__file__).parents[1]
+    last = frames
+    while frames is not None and (here in Path(frames.tb_frame.f_code.co_filename).parents or "runpy" in frames.tb_frame.f_code.co_filename):
+        frames = frames.tb_next
+    return frames or last
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 Puts a recorder in the place where it hears everything, before a script starts.
 
 A callback of the Trainer hears the hooks. What has no hook is wrapped on its class, for both Lightnings: `LightningModule.log`, the
-end of gradient clipping, the strategy's saving, and the loaders' samplers.
+end of gradient clipping, the end of a batch (a module's own hook runs after the callbacks'), the strategy's saving, and the loaders' samplers.
 """
 
 from __future__ import annotations
@@ -95,6 +95,14 @@ def _lightning(package: Any, recorder: Recorder, overrides: dict[str, Any], save
 
         return saved
 
+    def advanced(original: Any) -> Any:
+        @functools.wraps(original)
+        def after(self: Any, *args: Any, **kwargs: Any) -> Any:
+            recorder.batch_end(self.trainer, self.trainer.lightning_module)
+            return original(self, *args, **kwargs)
+
+        return after
+
     prefix = package.__name__
     precision = importlib.import_module(f"{prefix}.plugins.precision.precision").Precision
     strategy = importlib.import_module(f"{prefix}.strategies.strategy").Strategy
@@ -103,6 +111,8 @@ def _lightning(package: Any, recorder: Recorder, overrides: dict[str, Any], save
     _replace(stack, package.LightningModule, "log", log)
     _replace(stack, precision, "_after_closure", clipped)
     _replace(stack, strategy, "save_checkpoint", saving)
+    loop = importlib.import_module(f"{prefix}.loops.training_epoch_loop")._TrainingEpochLoop
+    _replace(stack, loop, "on_advance_end", advanced)
 
 
 def _replace(stack: ExitStack, owner: Any, name: str, wrap: Any) -> None:
@@ -141,9 +151,6 @@ def _listener(package: Any, recorder: Recorder) -> Any:
 
         def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
             recorder.batch_start(trainer, pl_module, batch, batch_idx)
-
-        def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-            recorder.batch_end(trainer, pl_module)
 
         def on_before_backward(self, trainer: Any, pl_module: Any, loss: Any) -> None:
             recorder.before_backward(loss)

@@ -125,7 +125,7 @@ class Recorder:
         self._epoch = trainer.current_epoch
         data: Record = {"position": [trainer.current_epoch, batch_idx]}
         if not self._light:
-            data.update(content=self._content(batch), order=_served(trainer), random=random_states())
+            data.update(order=_served(trainer), content=self._content(batch), random=random_states())
             self._outputs.clear()
         self._phases = {"data": data}
         self._modes(module)
