@@ -93,7 +93,7 @@ def losses(loss: Line, mark: int | None) -> Figure:
     _legend(figure)
     for axes in figure.axes:
         if mark:
-            axes.axvline(mark, color=SOFT, linewidth=0.8, linestyle=(0, (2, 2)))
+            axes.axvline(mark, color=SOFT, linewidth=0.8, linestyle=":")
     figure.axes[-1].set_xlabel("step")
     return figure
 
@@ -160,19 +160,22 @@ def throughput(timing: Timing) -> Figure:
     times.plot(x, [pair.old for pair in timing.pairs], "o", color=OLD, label="old")
     times.plot(x, [pair.new for pair in timing.pairs], "D", color=NEW, markersize=5, label="new")
     times.set_ylabel("ms a step")
-    times.set_ylim(bottom=0)
     times.set_xlabel("pair")
     _legend(figure)
     ratios.axhspan(timing.low, timing.high, color=BAND, linewidth=0, zorder=0)
-    ratios.axhline(timing.ratio, color=OLD, linewidth=1.4)
-    ratios.axhline(timing.threshold, color=NEW, linewidth=1.2, linestyle=(0, (4, 2)))
     ratios.plot(x, [pair.ratio for pair in timing.pairs], "o", color=INK, markersize=4)
-    ends = {
-        f"slower above {timing.threshold:.2f}": (timing.threshold, NEW),
-        f"median {timing.ratio:.3f}": (timing.ratio, OLD),
-    }
-    for text, (y, colour) in ends.items():
-        ratios.annotate(text, (1, y), (6, 0), ("axes fraction", "data"), "offset points", color=colour, va="center")
+    for text, y, style in (("median", timing.ratio, "-"), ("slower above", timing.threshold, "--")):
+        ratios.axhline(y, color=SOFT, linewidth=1.2, linestyle=style)
+        ratios.annotate(
+            f"{text} {y:.3f}",
+            (1, y),
+            (6, 0),
+            ("axes fraction", "data"),
+            "offset points",
+            color=SOFT,
+            va="center",
+            fontsize=9,
+        )
     ratios.set_ylabel("new time / old time")
     ratios.set_xlabel("pair")
     return figure
@@ -241,7 +244,9 @@ def _both(axes: Axes, line: Line, marker: str = "") -> None:
 
 def _legend(figure: Figure) -> None:
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, frameon=False, loc="outside upper right", ncols=2, borderpad=0)
+    figure.legend(
+        handles, labels, frameon=False, loc="outside upper right", ncols=2, borderpad=0, labelcolor=INK, fontsize=9
+    )
 
 
 def _said(line: Line, what: str) -> str:
