@@ -71,7 +71,12 @@ def test_what_is_expected_is_no_divergence_and_is_counted(tiny: Tiny) -> None:
 
 @pytest.mark.parametrize(
     "fault, kind, name",
-    [("swapped", "batch", "0"), ("detach", "backward", "body"), ("eval", "forward", "body.2"), ("rate", "parameter", "body.0.bias")],
+    [
+        ("swapped", "batch", "0"),
+        ("detach", "backward", "body"),
+        ("eval", "forward", "body.2"),
+        ("rate", "parameter", "body.0.bias"),
+    ],
 )
 def test_the_first_module_that_differs(tiny: Tiny, fault: str, kind: str, name: str) -> None:
     place = localized(tiny(), tiny("--fault", fault), compare(tiny(), tiny("--fault", fault))).localized

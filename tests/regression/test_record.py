@@ -46,7 +46,12 @@ def test_a_script_that_cannot_be_recorded(tmp_path: Path, fault: str, sentence: 
 
 
 def test_bad_input(tmp_path: Path) -> None:
-    for arguments in (("--", "nowhere.py"), ("--",), ("--steps", "0", "--", TINY), ("--out", tmp_path / "no" / "x", "--", TINY)):
+    for arguments in (
+        ("--", "nowhere.py"),
+        ("--",),
+        ("--steps", "0", "--", TINY),
+        ("--out", tmp_path / "no" / "x", "--", TINY),
+    ):
         done = record(tmp_path, *arguments)
         assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     assert list(tmp_path.iterdir()) == []
@@ -58,7 +63,9 @@ def test_a_module(tmp_path: Path) -> None:
 
 
 def test_a_run_that_is_killed_leaves_what_it_recorded(tmp_path: Path) -> None:
-    script = TINY.read_text().replace("return loss", "import os; os.kill(os.getpid(), 9) if self.global_step == 5 else 0; return loss", 1)
+    script = TINY.read_text().replace(
+        "return loss", "import os; os.kill(os.getpid(), 9) if self.global_step == 5 else 0; return loss", 1
+    )
     (tmp_path / "dies.py").write_text(script)
     done = record(tmp_path, "--device", "cpu", "--", tmp_path / "dies.py")
     assert done.returncode == 2 and "status -9" in done.stderr

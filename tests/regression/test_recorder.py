@@ -66,7 +66,10 @@ def test_logged_values_have_key_hook_and_options(tiny: Tiny) -> None:
     first = tiny().steps[0]["phases"]
     assert first["metrics"]["logged"] == [["training_step", "train_loss", first["loss"]["loss"], {"on_epoch": False}]]
     validation = [record for record in tiny().records if record["record"] == "validation"]
-    assert len(validation) == 2 and validation[0]["phases"]["metrics"]["logged"][0][:2] == ["validation_step", "val_loss"]
+    assert len(validation) == 2 and validation[0]["phases"]["metrics"]["logged"][0][:2] == [
+        "validation_step",
+        "val_loss",
+    ]
     assert len([name for name in validation[0]["phases"]["data"]]) == 8, "every batch"
 
 
@@ -128,6 +131,12 @@ def test_tensors_on_request(tiny: Tiny) -> None:
     files = sorted((trace.path.parent / "run.trace.tensors").iterdir())
     assert [file.name for file in files] == ["step-2.safetensors", "step-3.safetensors"]
     kept = load_file(files[0])
-    assert {"batch/0", "forward/00000/body.0", "backward/00000/body.0", "gradient/head.bias", "parameter/head.bias"} <= set(kept)
+    assert {
+        "batch/0",
+        "forward/00000/body.0",
+        "backward/00000/body.0",
+        "gradient/head.bias",
+        "parameter/head.bias",
+    } <= set(kept)
     row = values(trace, trace.steps[1])["step", "parameters", "head.bias"]
     assert digest(int(Hasher()([kept["parameter/head.bias"]]))) == row.hash
