@@ -127,11 +127,16 @@ def _causes(facts: Facts) -> str:
         state = "bad" if cause.differ else "words" if cause.compared == 0 else "good"
         differ = f"{cause.differ:,}" if cause.differ else "not compared" if cause.compared == 0 else "none"
         first = "" if cause.first is None else f"step {cause.first}"
+        is_cause = facts.found.first is not None and facts.found.first.phase == cause.phase
+        compared = "" if cause.compared is None else f"{cause.compared:,}"
         rows.append(
-            f'<tr{_marked(cause.differ)}><th>{cause.phase}</th><td class="words">{OF_A_PHASE.get(cause.phase, cause.phase)}</td>'
-            f'<td class="num">{"" if cause.compared is None else f"{cause.compared:,}"}</td><td class="num {state}">{differ}</td><td class="num">{first}</td></tr>'
+            f'<tr{_marked(cause.differ, is_cause)}><th>{cause.phase}</th><td class="words">{OF_A_PHASE.get(cause.phase, cause.phase)}</td>'
+            f'<td class="num">{compared}</td><td class="num {state}">{differ}</td><td class="num">{first}</td></tr>'
         )
-    lede = '<p class="lede">A fault spreads downwards: the first phase that differs, at the earliest step, holds the cause. Settings are told, and their effect is seen where they have one.</p>\n'
+    lede = (
+        '<p class="lede">A fault spreads downwards and on to later steps: the earliest step that differs, and in it the first phase, '
+        "has the cause. A setting that differs is told, and is seen above where it has an effect.</p>\n"
+    )
     return lede + _table(("Phase", "What it holds", "#Values compared", "#Differ", "#First at"), rows)
 
 
@@ -174,6 +179,7 @@ def _pairs(facts: Mapping[str, Any] | None) -> str:
     rows = [
         f"<tr><td>{escape(key.replace('_', ' '))}</td><td>{_code(value)}</td></tr>"
         for key, value in (facts or {}).items()
+        if value is not None
     ]
     return _table(("", ""), rows, "pairs") if rows else ""
 
@@ -196,7 +202,7 @@ def _environment(facts: Facts) -> str:
             rows.append(f'<tr class="group"><th colspan="4">{group.capitalize()}</th></tr>')
         differs = '<span class="tag">differs</span>' if row.differs else ""
         rows.append(
-            f"<tr{_marked(row.differs)}><td>{escape(row.name)}</td><td>{_code(row.old)}</td><td>{_code(row.new)}</td><td>{differs}</td></tr>"
+            f"<tr{_marked(row.differs, row.differs)}><td>{escape(row.name)}</td><td>{_code(row.old)}</td><td>{_code(row.new)}</td><td>{differs}</td></tr>"
         )
     return _table(("", "Old", "New", ""), rows, "environment")
 
@@ -217,8 +223,8 @@ def _items(texts: Sequence[str]) -> str:
     return "<ul>\n" + "".join(f"<li>{escape(text)}</li>\n" for text in texts) + "</ul>\n" if texts else ""
 
 
-def _marked(differs: object) -> str:
-    return ' class="differs"' if differs else ""
+def _marked(differs: object, strongly: bool) -> str:
+    return f' class="differs{" cause" if strongly else ""}"' if differs else ""
 
 
 def _code(value: object) -> str:
