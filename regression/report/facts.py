@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from regression.compare.flatten import values
 from regression.compare.judge import Comparison, Divergence, began
 from regression.report.curves import Curves, curves
+from regression.report.surroundings import Setting, environment, started
 from regression.report.timing import Timing
 from regression.trace import PHASES, Trace
 
@@ -39,26 +41,12 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Cause:
-    """What became of a phase: values compared (None where they were judged together), that differ, the first step at which one does."""
+    """What became of a phase: values compared, values that differ, the first step at which one does."""
 
     phase: str
-    compared: int | None
+    compared: int
     differ: int
     first: int | None
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One fact of both sides' surroundings."""
-
-    group: str
-    name: str
-    old: str
-    new: str
-
-    @property
-    def differs(self) -> bool:
-        return self.old != self.new and self.group != "measured"
 
 
 @dataclass(frozen=True)
@@ -84,7 +72,7 @@ def gather(old: Trace, new: Trace, found: Comparison, timing: Timing | None) -> 
         found=found,
         timing=timing,
         verdict=verdict(found, len(new.steps)),
-        causes=causes(found),
+        causes=causes(found, new),
         curves=drawn,
         environment=[*environment(old, new)],
         covered=covered(old, new),
@@ -94,78 +82,37 @@ def gather(old: Trace, new: Trace, found: Comparison, timing: Timing | None) -> 
 
 
 def verdict(found: Comparison, steps: int) -> Verdict:
-    values = f"{counted(steps, 'step')}, {counted(sum(found.compared.values()), 'value')}"
+    compared = f"{counted(steps, 'step')}, {counted(sum(found.compared.values()), 'value')}"
     if found.incomparable:
         return Verdict("incomparable", "Not comparable", f"{found.incomparable[0].upper()}{found.incomparable[1:]}.")
     if found.first:
         first = found.first
+        if first.phase == "settings":
+            return Verdict("different", "Different settings", f"{compared} compared: nothing but settings differs.")
         where = f"from step {first.step} on" if first.step else "before the first step"
         return Verdict(
-            "different", f"Different {where}", f"{values} compared. The first cause is in phase {first.phase}."
+            "different", f"Different {where}", f"{compared} compared. The first cause is in phase {first.phase}."
         )
     if found.noise:
         return Verdict(
-            "same", "The same within noise", f"{values}: none is off that repeated old runs would not explain."
+            "same", "The same within noise", f"{compared}: none is off that repeated old runs would not explain."
         )
     meant = sum(found.expected.values())
     but = f", but for {meant:,} that are expected to differ" if meant else ""
-    return Verdict("same", "The same", f"{values}: equal bit for bit{but}.")
+    return Verdict("same", "The same", f"{compared}: equal bit for bit{but}.")
 
 
-def causes(found: Comparison) -> list[Cause]:
+def causes(found: Comparison, new: Trace) -> list[Cause]:
     """One for each phase, in the order in which a fault spreads."""
+    compared = found.compared
+    if not compared.keys() <= set(PHASES):  # judged together, within noise
+        compared = Counter(phase for record in new.records for phase, _, _ in values(new, record))
     made = []
-    together = not found.compared.keys() <= set(PHASES)
     for phase in PHASES:
         of_it = [d for d in found.divergences if d.phase == phase]
         differ = sum(1 + d.others for d in of_it)
-        compared = None if together else found.compared.get(phase, 0)
-        made.append(Cause(phase, compared, differ, min((d.step for d in of_it), default=None)))
+        made.append(Cause(phase, compared.get(phase, 0), differ, min((d.step for d in of_it), default=None)))
     return made
-
-
-def environment(old: Trace, new: Trace) -> Iterator[Setting]:
-    """Versions, machine, command, switches; what a side has not said is a dash."""
-    for group, sides in (
-        ("run", [_run(trace) for trace in (old, new)]),
-        ("measured", [_measured(trace) for trace in (old, new)]),
-        ("versions", [trace.header["versions"] for trace in (old, new)]),
-        ("machine", [trace.header.get("machine", {}) for trace in (old, new)]),
-        ("switches", [_started(trace).get("flags", {}) for trace in (old, new)]),
-        ("trainer", [_started(trace).get("trainer", {}) for trace in (old, new)]),
-    ):
-        for name in dict.fromkeys((*sides[0], *sides[1])):
-            yield Setting(group, name, *("–" if name not in side else str(side[name]) for side in sides))
-
-
-def _run(trace: Trace) -> dict[str, Any]:
-    header = trace.header
-    return {
-        "command": " ".join(header["command"]),
-        "device": header["device"] or "as the script says",
-        "seed": header["seed"],
-        "steps": len(trace.steps),
-        "limit of steps": header["steps"] or "none",
-        "level": header["level"],
-        "deterministic": "yes" if trace.deterministic else "no",
-        "came to its end": "yes" if trace.complete else "no",
-    }
-
-
-def _measured(trace: Trace) -> dict[str, str]:
-    """What is never the same twice."""
-    end = trace.records[-1] if trace.complete else {}
-    seconds = {f"seconds, {phase}": f"{value:.2f}" for phase, value in end.get("seconds", {}).items()}
-    if "total_seconds" in end:
-        seconds["seconds in all"] = f"{end['total_seconds']:.2f}"
-    if "peak_bytes" in end:
-        seconds["peak memory"] = f"{end['peak_bytes'] / 2**20:,.0f} MiB"
-    return seconds
-
-
-def _started(trace: Trace) -> Mapping[str, Any]:
-    phases = trace.records[0]["phases"] if trace.records else {}
-    return {**phases.get("start", {}), **phases.get("settings", {})}
 
 
 def covered(old: Trace, new: Trace) -> str:
@@ -202,7 +149,7 @@ def missing(old: Trace, new: Trace, found: Comparison, timing: Timing | None, dr
         yield "No validation metrics: no validation ran, or it logged nothing."
     if not any(record["record"] == "checkpoint" for trace in sides for record in trace.records):
         yield "No checkpoints: none was saved, or they were not recorded."
-    if all(str(_started(trace).get("trainer", {}).get("world_size", 1)) == "1" for trace in sides):
+    if all(str(started(trace).get("trainer", {}).get("world_size", 1)) == "1" for trace in sides):
         yield "One process each: how several share the data was not compared."
     for name, trace in zip(("old", "new"), sides, strict=True):
         if not trace.deterministic and found.noise is None:
@@ -223,8 +170,8 @@ def _levels(*traces: Trace) -> set[str]:
 
 
 def _not_finite(drawn: Curves) -> Iterator[str]:
-    for side, values in (("old", drawn.loss.old), ("new", drawn.loss.new)):
-        bad = [x for x, value in zip(drawn.loss.x, values, strict=True) if not math.isfinite(value)]
+    for side, losses in (("old", drawn.loss.old), ("new", drawn.loss.new)):
+        bad = [x for x, value in zip(drawn.loss.x, losses, strict=True) if not math.isfinite(value)]
         if bad:
             yield f"the {side} run has no finite loss at {counted(len(bad), 'step')}, the first is {bad[0]}"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from regression.compare.judge import Comparison
+from regression.report import several
 from regression.report.facts import Facts, gather
 from regression.report.markdown import markdown
 from regression.report.timing import Timing
@@ -28,8 +29,29 @@ def write(path: Path, old: Trace, new: Trace, found: Comparison, throughput: Tim
         ReportError: the path does not end in .html, cannot be written to, or matplotlib is not installed
     """
     path = Path(path)
-    if path.suffix != ".html":
-        raise ReportError(f"{path}: the report is a page, name a file that ends in .html")
+    return _replace(path, _content(path, gather(old, new, found, throughput)))
+
+
+def write_all(
+    path: Path, runs: Mapping[str, tuple[Trace, Trace, Comparison]], throughput: Timing | None = None
+) -> list[Path]:
+    """
+    As `write`, for several trainings by their names: the page at `path` says of each what was found, and links its own page, which is in
+    the folder NAME beside it.
+
+    Raises:
+        ReportError: as there
+    """
+    path = Path(path)
+    facts = {name: gather(*run, throughput) for name, run in runs.items()}
+    of_each: dict[Path, bytes] = {}
+    for name, of in facts.items():
+        of_each |= _content(path.with_suffix("") / f"{name}.html", of)
+    result = {name: as_json(of) for name, of in facts.items()}
+    return _replace(path, _files(path, several.page(path.stem, facts), several.markdown(facts), result) | of_each)
+
+
+def _content(path: Path, facts: Facts) -> dict[Path, bytes]:
     try:
         from regression.report.figures import pictures, png
         from regression.report.page import page
@@ -37,21 +59,17 @@ def write(path: Path, old: Trace, new: Trace, found: Comparison, throughput: Tim
         raise ReportError(
             f"the report draws with {error.name}, which is not installed: pip install {error.name}"
         ) from error
-    facts = gather(old, new, found, throughput)
     drawn = [*pictures(facts)]
-    content = {
-        path: page(facts, drawn).encode("utf-8", "replace"),
-        path.with_suffix(".md"): markdown(facts).encode("utf-8", "replace"),
-        path.with_suffix(".json"): json.dumps(as_json(facts), indent=1, allow_nan=False).encode(),
-        **{path.with_name(f"{path.stem}-{picture.name}.png"): png(picture.figure) for picture in drawn},
+    files = _files(path, page(facts, drawn), markdown(facts), as_json(facts))
+    return files | {path.with_name(f"{path.stem}-{picture.name}.png"): png(picture.figure) for picture in drawn}
+
+
+def _files(path: Path, page: str, summary: str, result: Mapping[str, Any]) -> dict[Path, bytes]:
+    return {
+        path: page.encode("utf-8", "replace"),
+        path.with_suffix(".md"): summary.encode("utf-8", "replace"),
+        path.with_suffix(".json"): json.dumps(result, indent=1, allow_nan=False).encode(),
     }
-    try:
-        _replace(content)
-    except OSError as error:
-        raise ReportError(
-            f"{path}: the report cannot be written here ({error.strerror or error}); name another file"
-        ) from error
-    return [*content]
 
 
 def as_json(facts: Facts) -> dict[str, Any]:
@@ -78,15 +96,22 @@ def _finite(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _replace(content: Mapping[Path, bytes]) -> None:
+def _replace(page: Path, content: Mapping[Path, bytes]) -> list[Path]:
     """All are written aside before the first takes its place."""
-    aside = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in content}
+    if page.suffix != ".html":
+        raise ReportError(f"{page}: the report is a page, name a file that ends in .html")
+    aside: dict[Path, Path] = {}
     try:
         for path, data in content.items():
             path.parent.mkdir(parents=True, exist_ok=True)
+            aside[path] = path.with_name(f".{path.name}.{os.getpid()}")
             aside[path].write_bytes(data)
         for path, written in aside.items():
             written.replace(path)
+    except OSError as error:
+        why = error.strerror or error
+        raise ReportError(f"{page}: the report cannot be written here ({why}); name another file") from error
     finally:
         for written in aside.values():
             written.unlink(missing_ok=True)
+    return [*content]

@@ -12,32 +12,31 @@ def markdown(facts: Facts) -> str:
     """Verdict, first difference, one row a phase, throughput, and what was not compared."""
     found, first = facts.found, facts.found.first
     lines = [
-        f"### Training regression: {_text(facts.verdict.title.lower())}",
+        f"### Training regression: {plain(facts.verdict.title.lower())}",
         "",
-        f"{_code(facts.old.path.name)} and {_code(facts.new.path.name)}. {_text(facts.verdict.why)}",
+        f"{code(facts.old.path.name)} and {code(facts.new.path.name)}. {plain(facts.verdict.why)}",
         "",
     ]
     if first:
-        old, new = map(_code, sides_of(first))
-        name = f" of {_code(first.name)}" if first.name else ""
+        old, new = map(code, sides_of(first))
+        name = f" of {code(first.name)}" if first.name else ""
         apart = f" ({distance(first)})" if distance(first) else ""
         more = f", and {counted(first.others, 'more value')}" if first.others else ""
         lines += [
-            f"**First difference**: step {first.step}, epoch {first.epoch}, phase {first.phase}: {_code(first.quantity)}{name} "
+            f"**First difference**: step {first.step}, epoch {first.epoch}, phase {first.phase}: {code(first.quantity)}{name} "
             f"is {old} in the old run and {new} in the new one{apart}{more}.",
-            *([f"It usually means: {_text(first.meaning)}."] if first.meaning else []),
+            *([f"It usually means: {plain(first.meaning)}."] if first.meaning else []),
             "",
         ]
     lines += ["| phase | values compared | differ | first at |", "| --- | ---: | ---: | --- |"]
     for cause in facts.causes:
         at = "" if cause.first is None else f"step {cause.first}"
         differ = f"**{cause.differ:,}**" if cause.differ else "not compared" if cause.compared == 0 else "0"
-        compared = "" if cause.compared is None else f"{cause.compared:,}"
-        lines.append(f"| {cause.phase} | {compared} | {differ} | {at} |")
+        lines.append(f"| {cause.phase} | {cause.compared:,} | {differ} | {at} |")
     lines.append("")
     if facts.timing:
-        lines += [f"**Throughput**: {_text(str(facts.timing))}.", ""]
-    expected = [f"{_text(name)} ({n:,})" for name, n in found.expected.items() if n]
+        lines += [f"**Throughput**: {plain(str(facts.timing))}.", ""]
+    expected = [f"{plain(name)} ({n:,})" for name, n in found.expected.items() if n]
     if expected:
         lines += [f"**Expected differences**: {'; '.join(expected)}.", ""]
     lines += _folded("Not compared", facts.missing)
@@ -49,19 +48,19 @@ def _folded(title: str, texts: list[str]) -> list[str]:
     if not texts:
         return []
     rest = [f"- and {len(texts) - MOST} more, in the page"] if len(texts) > MOST else []
-    items = [f"- {_text(text)}" for text in texts[:MOST]]
+    items = [f"- {plain(text)}" for text in texts[:MOST]]
     return [f"<details><summary>{title}: {len(texts)}</summary>", "", *items, *rest, "", "</details>", ""]
 
 
-def _text(text: str) -> str:
+def plain(text: str) -> str:
     """Nothing of it is markup, and nobody is called by it."""
-    for plain, told in (("&", "&amp;"), ("<", "&lt;"), ("\n", " "), ("@", "@&#8203;")):
-        text = text.replace(plain, told)
+    for sign, told in (("&", "&amp;"), ("<", "&lt;"), ("\n", " "), ("@", "@&#8203;")):
+        text = text.replace(sign, told)
     for sign in "\\`*_|[]":
         text = text.replace(sign, f"\\{sign}")
     return text if len(text) <= 3 * LONGEST else f"{text[: 3 * LONGEST - 1]}…"
 
 
-def _code(value: object) -> str:
+def code(value: object) -> str:
     text = " ".join(str(value).split()).replace("`", "'").replace("|", "¦")
     return f"`{text if len(text) <= LONGEST else text[: LONGEST - 1] + '…'}`"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from regression.compare.judge import Divergence
-from regression.report.facts import OF_A_PHASE, Facts, counted, distance, sides_of
+from regression.report.facts import OF_A_PHASE, Facts, Verdict, counted, distance, sides_of
 from regression.report.figures import Picture, svg
 
 STYLE = Path(__file__).with_name("style.css")
@@ -45,44 +45,47 @@ def page(facts: Facts, pictures: Sequence[Picture]) -> str:
                 f'<section aria-labelledby="{a}"><h2 id="{a}">{escape(t)}</h2>\n{html}</section>'
                 for a, t, html in sections
             ),
-            f"</main>\n<footer>Old: {_code(facts.old.path)} · New: {_code(facts.new.path)}</footer>",
+            f"</main>\n<footer>Old: {code(facts.old.path)} · New: {code(facts.new.path)}</footer>",
         ]
     )
-    title = escape(f"{facts.verdict.title} · {facts.old.path.name} and {facts.new.path.name}")
-    return PAGE.format(title=title, style=STYLE.read_text(), kind=facts.verdict.kind, body=body)
+    return whole(f"{facts.verdict.title} · {facts.old.path.name} and {facts.new.path.name}", facts.verdict.kind, body)
+
+
+def whole(title: str, kind: str, body: str) -> str:
+    return PAGE.format(title=escape(title), style=STYLE.read_text(), kind=kind, body=body)
 
 
 def _header(facts: Facts) -> str:
-    verdict, found, timing = facts.verdict, facts.found, facts.timing
+    found, timing = facts.found, facts.timing
+    differ = sum(cause.differ for cause in facts.causes)
+    numbers = {
+        "Steps": f"{len(facts.new.steps):,}",
+        "Values compared": f"{sum(found.compared.values()):,}",
+        "Values that differ": f'<span class="{"bad" if differ else "good"}">{differ:,}</span>',
+    }
+    if found.first:
+        where = f"epoch {found.first.epoch}, phase {found.first.phase}"
+        numbers["First difference"] = f"step {found.first.step} <small>{where}</small>"
+    if timing:
+        tone = TONES.get(timing.verdict, "warn")
+        said = f'<span class="{tone}">{escape(timing.title)}</span> <small>× {timing.ratio:.3f} the time</small>'
+        numbers["Throughput"] = said
+    eyebrow = f"Training regression: {code(facts.old.path.name)} and {code(facts.new.path.name)}"
+    return header(facts.verdict, eyebrow, numbers)
+
+
+def header(verdict: Verdict, eyebrow: str, numbers: Mapping[str, str]) -> str:
+    """`eyebrow` and the numbers' values are HTML."""
     icon = (
         '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round" '
         f'stroke-linejoin="round" aria-hidden="true"><circle cx="12" cy="12" r="10"/><path d="{ICONS[verdict.kind]}"/></svg>'
     )
-    differ = sum(cause.differ for cause in facts.causes)
-    numbers = [
-        ("Steps", f"{len(facts.new.steps):,}"),
-        ("Values compared", f"{sum(found.compared.values()):,}"),
-        ("Values that differ", f'<span class="{"bad" if differ else "good"}">{differ:,}</span>'),
-    ]
-    if found.first:
-        first = found.first
-        numbers.append(
-            ("First difference", f"step {first.step} <small>epoch {first.epoch}, phase {first.phase}</small>")
-        )
-    if timing:
-        numbers.append(
-            (
-                "Throughput",
-                f'<span class="{TONES.get(timing.verdict, "warn")}">{escape(timing.title)}</span> <small>× {timing.ratio:.3f} the time</small>',
-            )
-        )
-    shown = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>\n" for name, value in numbers)
+    shown = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>\n" for name, value in numbers.items())
     return f"""<header>
-<p class="eyebrow">Training regression: {_code(facts.old.path.name)} and {_code(facts.new.path.name)}</p>
+<p class="eyebrow">{eyebrow}</p>
 <h1>{icon}{escape(verdict.title)}</h1>
 <p class="lede">{escape(verdict.why)}</p>
-<dl class="numbers">
-{shown}</dl>
+{f'<dl class="numbers">{shown}</dl>' if shown else ""}
 </header>"""
 
 
@@ -110,9 +113,9 @@ def _first(facts: Facts) -> str:
     where = f"step {first.step}" if first.step else "before the first step"
     rows = {
         "Where": f"{where}, epoch {first.epoch}, phase {first.phase}",
-        "Quantity": _code(first.quantity) + (f" of {_code(first.name)}" if first.name else ""),
-        "Old": _code(old),
-        "New": _code(new),
+        "Quantity": code(first.quantity) + (f" of {code(first.name)}" if first.name else ""),
+        "Old": code(old),
+        "New": code(new),
         "Apart": escape(distance(first)),
         "As well": f"{counted(first.others, 'more value')} of this quantity" if first.others else "",
     }
@@ -128,38 +131,37 @@ def _causes(facts: Facts) -> str:
         differ = f"{cause.differ:,}" if cause.differ else "not compared" if cause.compared == 0 else "none"
         first = "" if cause.first is None else f"step {cause.first}"
         is_cause = facts.found.first is not None and facts.found.first.phase == cause.phase
-        compared = "" if cause.compared is None else f"{cause.compared:,}"
         rows.append(
             f'<tr{_marked(cause.differ, is_cause)}><th>{cause.phase}</th><td class="words">{OF_A_PHASE.get(cause.phase, cause.phase)}</td>'
-            f'<td class="num">{compared}</td><td class="num {state}">{differ}</td><td class="num">{first}</td></tr>'
+            f'<td class="num">{cause.compared:,}</td><td class="num {state}">{differ}</td><td class="num">{first}</td></tr>'
         )
     lede = (
         '<p class="lede">A fault spreads downwards and on to later steps: the earliest step that differs, and in it the first phase, '
         "has the cause. A setting that differs is told, and is seen above where it has an effect.</p>\n"
     )
-    return lede + _table(("Phase", "What it holds", "#Values compared", "#Differ", "#First at"), rows)
+    return lede + table(("Phase", "What it holds", "#Values compared", "#Differ", "#First at"), rows)
 
 
 def _differences(divergences: Sequence[Divergence]) -> str:
     """All but the first, which has its own section."""
     rows = []
     for d in divergences[1 : MOST + 1]:
-        name = f" {_code(d.name)}" if d.name else ""
+        name = f" {code(d.name)}" if d.name else ""
         more = f" <small>and {d.others} more</small>" if d.others else ""
-        old, new = map(_code, sides_of(d))
+        old, new = map(code, sides_of(d))
         rows.append(
             f'<tr><td class="num">{d.step}</td><td class="name">{d.phase}</td><td>{escape(d.quantity)}{name}{more}</td>'
             f'<td>{old}</td><td>{new}</td><td class="words">{escape(distance(d))}</td></tr>'
         )
     left = len(divergences) - 1 - len(rows)
     rest = f'<p class="lede">{left:,} later ones are in the JSON file.</p>\n' if left > 0 else ""
-    return _table(("#Step", "Phase", "Quantity", "Old", "New", "Apart"), rows, "differences") + rest if rows else ""
+    return table(("#Step", "Phase", "Quantity", "Old", "New", "Apart"), rows, "differences") + rest if rows else ""
 
 
 def _counts(expected: Mapping[str, int]) -> str:
     rows = [f'<tr><td>{escape(name)}</td><td class="num">{n:,}</td></tr>' for name, n in expected.items()]
     lede = '<p class="lede">Differences that are meant, each with the number of values that it explains.</p>\n'
-    return lede + _table(("Why", "#Values"), rows) if rows else ""
+    return lede + table(("Why", "#Values"), rows) if rows else ""
 
 
 def _localized(place: Mapping[str, Any] | None) -> str:
@@ -177,11 +179,11 @@ def _noise(noise: Mapping[str, Any] | None) -> str:
 
 def _pairs(facts: Mapping[str, Any] | None) -> str:
     rows = [
-        f"<tr><td>{escape(key.replace('_', ' '))}</td><td>{_code(value)}</td></tr>"
+        f"<tr><td>{escape(key.replace('_', ' '))}</td><td>{code(value)}</td></tr>"
         for key, value in (facts or {}).items()
         if value is not None
     ]
-    return _table(("", ""), rows, "pairs") if rows else ""
+    return table(("", ""), rows, "pairs") if rows else ""
 
 
 def _figure(picture: Picture) -> str:
@@ -202,12 +204,12 @@ def _environment(facts: Facts) -> str:
             rows.append(f'<tr class="group"><th colspan="4">{group.capitalize()}</th></tr>')
         differs = '<span class="tag">differs</span>' if row.differs else ""
         rows.append(
-            f"<tr{_marked(row.differs, row.differs)}><td>{escape(row.name)}</td><td>{_code(row.old)}</td><td>{_code(row.new)}</td><td>{differs}</td></tr>"
+            f"<tr{_marked(row.differs, row.differs)}><td>{escape(row.name)}</td><td>{code(row.old)}</td><td>{code(row.new)}</td><td>{differs}</td></tr>"
         )
-    return _table(("", "Old", "New", ""), rows, "environment")
+    return table(("", "Old", "New", ""), rows, "environment")
 
 
-def _table(head: Sequence[str], rows: Sequence[str], kind: str = "") -> str:
+def table(head: Sequence[str], rows: Sequence[str], kind: str = "") -> str:
     """A `#` before a column's name sets it to the right."""
     cells = "".join(f'<th class="num">{name[1:]}</th>' if name[:1] == "#" else f"<th>{name}</th>" for name in head)
     columns = f"<colgroup>{'<col>' * len(head)}</colgroup>" if kind else ""  # for style.css to set their widths
@@ -227,6 +229,6 @@ def _marked(differs: object, strongly: bool) -> str:
     return f' class="differs{" cause" if strongly else ""}"' if differs else ""
 
 
-def _code(value: object) -> str:
+def code(value: object) -> str:
     text = str(value)
     return f"<code>{escape(text if len(text) <= LONGEST else text[: LONGEST - 1] + '…')}</code>"
