@@ -108,7 +108,9 @@ def recorded(
     """`recorded(side, scenario, *arguments, **options)`: the trace of that run, made once."""
     made: dict[str, trace.Trace] = {}
 
-    def run(who: Side | trace.Trace, scenario: str, *arguments: str, **others: object) -> trace.Trace:
+    def run(
+        who: Side | trace.Trace, scenario: str, *arguments: str, steps: int | None = None, **others: object
+    ) -> trace.Trace:
         if isinstance(who, trace.Trace):
             if who.path.stem != scenario:
                 pytest.skip(f"{who.path.name} is a trace of another training; this one is {scenario}")
@@ -121,10 +123,10 @@ def recorded(
         on = device(pytestconfig)
         if who.command[0] == "-m":
             told += ["--device", on]
-        key = repr((who.name, who.command, told))
+        key = repr((who.name, who.command, told, steps))
         if key not in made:
             folder = tmp_path_factory.mktemp(who.name)
-            job = Job((*who.command, *told), str(folder / f"{scenario}.trace"), device=on)
+            job = Job((*who.command, *told), str(folder / f"{scenario}.trace"), steps, on)
             made[key] = pool.record(job, folder, who.environment())
         return made[key]
 

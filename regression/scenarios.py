@@ -56,7 +56,8 @@ def settings() -> dict[str, Any]:
 
 
 def names() -> list[str]:
-    return list(settings()["scenario"])
+    """Those that train to their end on what is written for them."""
+    return [name for name, named in settings()["scenario"].items() if named.get("shared", True)]
 
 
 class Studies:
@@ -68,7 +69,8 @@ class Studies:
     def options(self, scenario: str, **others: Any) -> list[str]:
         """The training script's options; `pretrained_from` is left to the caller, who has the run that it names."""
         told = settings()
-        chosen = {**told["shared"], **told["scenario"][scenario], **others}
+        named = dict(told["scenario"][scenario])
+        chosen = {**(told["shared"] if named.pop("shared", True) else {}), **named, **others}
         edit = chosen.pop("edit", {})
         chosen.pop("pretrained_from", None)
         study = self._study(scenario if edit else "study", {**told["study"], **edit.get("study", {})}, edit)
