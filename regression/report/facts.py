@@ -11,7 +11,7 @@ from regression.compare.flatten import values
 from regression.compare.judge import Comparison, Divergence, began
 from regression.report.curves import Curves, curves
 from regression.report.surroundings import Setting, environment, started
-from regression.report.timing import Timing
+from regression.report.timing import Measured, Timing, measured
 from regression.trace import PHASES, Trace
 
 OF_A_PHASE = {
@@ -64,7 +64,8 @@ class Facts:
     notes: list[str]
 
 
-def gather(old: Trace, new: Trace, found: Comparison, timing: Timing | None) -> Facts:
+def gather(old: Trace, new: Trace, found: Comparison, throughput: Measured | None) -> Facts:
+    timing = measured(throughput) if throughput else None
     drawn = curves(old, new)
     return Facts(
         old=old,

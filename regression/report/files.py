@@ -13,7 +13,7 @@ from regression.compare.judge import Comparison
 from regression.report import several
 from regression.report.facts import Facts, gather
 from regression.report.markdown import markdown
-from regression.report.timing import Timing
+from regression.report.timing import Measured
 from regression.trace import Trace
 
 
@@ -21,7 +21,7 @@ class ReportError(Exception):
     """The report cannot be written; a sentence."""
 
 
-def write(path: Path, old: Trace, new: Trace, found: Comparison, throughput: Timing | None = None) -> list[Path]:
+def write(path: Path, old: Trace, new: Trace, found: Comparison, throughput: Measured | None = None) -> list[Path]:
     """
     The page at `path`, and beside it `NAME.md`, `NAME.json` and a PNG for each picture; returns them in this order.
 
@@ -33,7 +33,7 @@ def write(path: Path, old: Trace, new: Trace, found: Comparison, throughput: Tim
 
 
 def write_all(
-    path: Path, runs: Mapping[str, tuple[Trace, Trace, Comparison]], throughput: Timing | None = None
+    path: Path, runs: Mapping[str, tuple[Trace, Trace, Comparison]], throughput: Measured | None = None
 ) -> list[Path]:
     """
     As `write`, for several trainings by their names: the page at `path` says of each what was found, and links its own page, which is in

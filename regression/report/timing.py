@@ -6,11 +6,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from regression.trace import TraceError
 
 SLOWER = {"not slower": "No slower", "slower": "Slower", "undecided": "Undecided"}
+
+
+class Measured(Protocol):
+    """A result of `regression.throughput`, or one that was saved."""
+
+    def to_json(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,10 @@ class Timing:
     verdict: str
     more: int
     memory: float | None
-    result: Mapping[str, Any]
+    result: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        return self.result
 
     @property
     def title(self) -> str:
@@ -51,6 +60,10 @@ class Timing:
         return text
 
 
+def measured(result: Measured) -> Timing:
+    return result if isinstance(result, Timing) else timing(result.to_json())
+
+
 def timing(result: Mapping[str, Any]) -> Timing:
     """Of a result's `to_json`. Raises KeyError, TypeError or ValueError where it is none."""
     low, high = result["interval"]
@@ -63,7 +76,7 @@ def timing(result: Mapping[str, Any]) -> Timing:
         verdict=result["verdict"],
         more=result["more_pairs"],
         memory=result["memory_ratio"],
-        result=result,
+        result=dict(result),
     )
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from regression.compare.judge import Comparison
 from regression.report.files import ReportError
-from regression.report.timing import Timing
+from regression.report.timing import Measured, measured
 
 
-def to_wandb(found: Comparison, project: str, files: Sequence[Path], throughput: Timing | None = None) -> str:
+def to_wandb(found: Comparison, project: str, files: Sequence[Path], throughput: Measured | None = None) -> str:
     """
     Verdict, pictures and page of the report's `files` as a run of `project`. WANDB_MODE decides; without it the run is offline unless
     somebody is logged in. Returns where the run is, in a line.
@@ -40,7 +40,7 @@ def to_wandb(found: Comparison, project: str, files: Sequence[Path], throughput:
     return f"wandb, {mode}: {where}"
 
 
-def summary(found: Comparison, throughput: Timing | None = None) -> dict[str, Any]:
+def summary(found: Comparison, throughput: Measured | None = None) -> dict[str, Any]:
     """What a table of runs shows of each."""
     first = found.first
     made: dict[str, Any] = {
@@ -58,7 +58,8 @@ def summary(found: Comparison, throughput: Timing | None = None) -> dict[str, An
             "first/means": first.meaning,
         }
     if throughput:
-        made |= {"throughput/ratio": throughput.ratio, "throughput/verdict": throughput.verdict}
+        timing = measured(throughput)
+        made |= {"throughput/ratio": timing.ratio, "throughput/verdict": timing.verdict}
     return made
 
 
