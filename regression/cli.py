@@ -13,6 +13,7 @@ from regression.compare import cli as comparing
 from regression.record import RecordingError, record
 from regression.recorder.child import Job
 from regression.report import ReportError
+from regression.throughput import cli as timing
 
 RECORD = "example: python -m regression record --out old.trace --device cpu --steps 20 -- train.py --batch_size 8"
 
@@ -27,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     _record_parser(commands)
     comparing.add_arguments(commands.add_parser("compare", help="say where two traces part", epilog=comparing.EXAMPLE))
+    timing.add_arguments(
+        commands.add_parser("throughput", help="say whether a new trainer is slower", epilog=timing.EXAMPLE)
+    )
     told = parser.parse_args(arguments)
     try:
         status: int = told.run(told)

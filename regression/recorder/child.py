@@ -90,7 +90,9 @@ def _of_the_script(frames: TracebackType | None) -> TracebackType | None:
     """Without the frames that led to the script's first."""
     here = Path(__file__).parents[1]
     last = frames
-    while frames is not None and (here in Path(frames.tb_frame.f_code.co_filename).parents or "runpy" in frames.tb_frame.f_code.co_filename):
+    while frames is not None and (
+        here in Path(frames.tb_frame.f_code.co_filename).parents or "runpy" in frames.tb_frame.f_code.co_filename
+    ):
         frames = frames.tb_next
     return frames or last
 

@@ -16,7 +16,9 @@ from regression.trace import Trace
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--report", metavar="FILE.html", help="write the report, with pictures and a summary beside it")
-    parser.add_argument("--throughput", metavar="FILE.json", help="a saved throughput result, for the report")
+    parser.add_argument(
+        "--throughput", metavar="FILE.json", help="a result that `throughput --save` kept, for the report"
+    )
     parser.add_argument("--wandb", metavar="PROJECT", help="log the report to this project of wandb")
 
 

@@ -160,7 +160,7 @@ def missing(old: Trace, new: Trace, found: Comparison, timing: Timing | None, dr
     if found.divergences and found.localized is None:
         yield "The difference was not followed into the network's modules."
     if timing is None:
-        yield "Throughput: give a saved result with --throughput FILE.json."
+        yield "Throughput: it was not measured, or its result not given (compare --throughput FILE.json)."
     for name, n in found.expected.items():
         if not n:
             yield f"Expected difference “{name}” did not show."

@@ -152,31 +152,31 @@ def metrics(lines: Sequence[Line], over: str, what: str = "") -> Figure:
 
 
 def throughput(timing: Timing) -> Figure:
-    """Each pair's two times, and each pair's ratio beside the interval of the median."""
+    """Each pair's two times, less is better, and each pair's ratio of throughput, more is better, with the interval of its median."""
     figure, (times, ratios) = _panels(1, 2, 3.0)
     x = list(range(1, len(timing.pairs) + 1))
     for i, pair in zip(x, timing.pairs, strict=True):
         times.plot([i, i], [pair.old, pair.new], color=SOFT, linewidth=1)
     times.plot(x, [pair.old for pair in timing.pairs], "o", color=OLD, label="old")
     times.plot(x, [pair.new for pair in timing.pairs], "D", color=NEW, markersize=5, label="new")
-    times.set_ylabel("ms a step")
+    times.set_ylabel(f"ms a {timing.unit}")
     times.set_xlabel("pair")
     _legend(figure)
     ratios.axhspan(timing.low, timing.high, color=BAND, linewidth=0, zorder=0)
     ratios.plot(x, [pair.ratio for pair in timing.pairs], "o", color=INK, markersize=4)
-    for text, y, style in (("median", timing.ratio, "-"), ("slower above", timing.threshold, "--")):
+    above = timing.ratio >= timing.threshold
+    for text, y, style, is_above in (
+        ("median", timing.ratio, "-", above),
+        ("asked for", timing.threshold, "--", not above),
+    ):
         ratios.axhline(y, color=SOFT, linewidth=1.2, linestyle=style)
-        ratios.annotate(
-            f"{text} {y:.3f}",
-            (1, y),
-            (6, 0),
-            ("axes fraction", "data"),
-            "offset points",
-            color=SOFT,
-            va="center",
-            fontsize=9,
-        )
-    ratios.set_ylabel("new time / old time")
+        beside: Any = {
+            "xycoords": ("axes fraction", "data"),
+            "textcoords": "offset points",
+            "va": "bottom" if is_above else "top",
+        }
+        ratios.annotate(f"{text} {y:.3f}", (1, y), (6, 0), color=SOFT, fontsize=9, **beside)
+    ratios.set_ylabel("throughput, new / old")
     ratios.set_xlabel("pair")
     return figure
 

@@ -68,7 +68,7 @@ def _header(facts: Facts) -> str:
         numbers["First difference"] = f"step {found.first.step} <small>{where}</small>"
     if timing:
         tone = TONES.get(timing.verdict, "warn")
-        said = f'<span class="{tone}">{escape(timing.title)}</span> <small>× {timing.ratio:.3f} the time</small>'
+        said = f'<span class="{tone}">{escape(timing.title)}</span> <small>{timing.ratio:.3f} × the old</small>'
         numbers["Throughput"] = said
     eyebrow = f"Training regression: {code(facts.old.path.name)} and {code(facts.new.path.name)}"
     return header(facts.verdict, eyebrow, numbers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Protocol
 
 from regression.trace import TraceError
 
-SLOWER = {"not slower": "No slower", "slower": "Slower", "undecided": "Undecided"}
+TITLES = {"not slower": "Not slower", "slower": "Slower", "undecided": "Undecided"}
 
 
 class Measured(Protocol):
@@ -21,26 +22,28 @@ class Measured(Protocol):
 
 @dataclass(frozen=True)
 class Pair:
-    """Milliseconds a step of an old and a new run made one after the other; `order` says which was first."""
+    """Milliseconds of an old and a new run made one after the other; `ratio` is of throughput, new over old."""
 
+    order: str
     old: float
     new: float
     ratio: float
-    order: str
 
 
 @dataclass(frozen=True)
 class Timing:
-    """`ratio` is new over old, the median of the pairs'; `low` to `high` its interval. `result` is what was saved, whole."""
+    """`ratio` is the median of the pairs', `low` to `high` its interval; `threshold` is what it should reach. `result` is all of it."""
 
     pairs: list[Pair]
     ratio: float
     low: float
     high: float
+    level: float
     threshold: float
+    unit: str
     verdict: str
     more: int
-    memory: float | None
+    memory: float
     result: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
@@ -48,16 +51,15 @@ class Timing:
 
     @property
     def title(self) -> str:
-        return SLOWER.get(self.verdict, self.verdict)
+        return TITLES.get(self.verdict, self.verdict)
 
     def __str__(self) -> str:
-        interval = f"{self.low:.3f} to {self.high:.3f}" if self.pairs else "none"
-        text = f"{self.title}: × {self.ratio:.3f} the old time a step (interval {interval}, {len(self.pairs)} pairs, slower is above {self.threshold:.2f})"
-        if self.more:
-            text += f"; {self.more} more pairs would decide"
-        if self.memory is not None:
-            text += f"; peak memory × {self.memory:.2f}"
-        return text
+        text = (
+            f"{self.title}: {self.ratio:.3f} × the old throughput, interval {self.low:.3f} to {self.high:.3f} "
+            f"({100 * self.level:.0f} %, {len(self.pairs)} pairs, by {self.unit}), at least {self.threshold:g} is asked for; "
+            f"peak memory {self.memory:.3f} × the old"
+        )
+        return text + (f"; {self.more} more pairs would decide" if self.more else "")
 
 
 def measured(result: Measured) -> Timing:
@@ -66,16 +68,18 @@ def measured(result: Measured) -> Timing:
 
 def timing(result: Mapping[str, Any]) -> Timing:
     """Of a result's `to_json`. Raises KeyError, TypeError or ValueError where it is none."""
-    low, high = result["interval"]
+    low, high = map(float, result["interval"])
     return Timing(
-        pairs=[Pair(pair["old"], pair["new"], pair["ratio"], pair["order"]) for pair in result["pairs"]],
-        ratio=result["ratio"],
+        pairs=[Pair(str(p["order"]), float(p["old"]), float(p["new"]), float(p["ratio"])) for p in result["pairs"]],
+        ratio=float(result["ratio"]),
         low=low,
-        high=high,
-        threshold=result["threshold"],
-        verdict=result["verdict"],
-        more=result["more_pairs"],
-        memory=result["memory_ratio"],
+        high=math.inf if high is None else high,
+        level=float(result["level"]),
+        threshold=float(result["threshold"]),
+        unit=str(result["unit"]),
+        verdict=str(result["verdict"]),
+        more=int(result["more_pairs"]),
+        memory=float(result["memory_ratio"]),
         result=dict(result),
     )
 
@@ -90,5 +94,5 @@ def read(path: str | Path) -> Timing:
     except (OSError, ValueError, KeyError, TypeError) as error:
         why = f"{type(error).__name__}: {error}"
         raise TraceError(
-            f"{path}: no throughput result ({why}); `python -m regression throughput --json` prints one"
+            f"{path}: no throughput result ({why}); `python -m regression throughput --save` makes one"
         ) from error

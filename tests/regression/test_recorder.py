@@ -70,7 +70,7 @@ def test_logged_values_have_key_hook_and_options(tiny: Tiny) -> None:
         "validation_step",
         "val_loss",
     ]
-    assert len([name for name in validation[0]["phases"]["data"]]) == 8, "every batch"
+    assert len(list(validation[0]["phases"]["data"])) == 8, "every batch"
 
 
 def test_options_of_the_step_and_what_the_schedule_makes_of_them(tiny: Tiny) -> None:

@@ -23,7 +23,8 @@ class Page(HTMLParser):
         self.names: list[str] = []
         self.attributes: list[tuple[str, str]] = []
         self.text = ""
-        self.feed(path.read_text(encoding="utf-8"))
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
         self.close()
         assert self.open == []
 
@@ -50,38 +51,43 @@ def page(folder: Path, old: Trace, new: Trace, found: Comparison | None = None, 
     return Page(folder / "report.html")
 
 
+@pytest.fixture(scope="module")
+def different(tmp_path_factory: pytest.TempPathFactory, old: Trace, other: Trace) -> Page:
+    return page(tmp_path_factory.mktemp("different"), old, other)
+
+
 def test_alike(tmp_path: Path, old: Trace, alike: Trace) -> None:
     made = page(tmp_path, old, alike)
     assert "The same" in made.text and "equal bit for bit" in made.text and "equal everywhere" in made.text
     assert "First difference" not in made.text and "|new − old|" not in made.text
 
 
-def test_different(tmp_path: Path, old: Trace, other: Trace) -> None:
-    made = page(tmp_path, old, other)
-    assert "Different from step 1 on" in made.text
-    assert "step 1, epoch 0, phase step" in made.text and "0.lr" in made.text and "0.5 relative" in made.text
-    assert "another option: learning rate" in made.text and "|new − old|" in made.text
-    assert made.names.count("figure") == 4
+def test_different(different: Page) -> None:
+    assert "Different from step 1 on" in different.text
+    assert (
+        "step 1, epoch 0, phase step" in different.text
+        and "0.lr" in different.text
+        and "0.5 relative" in different.text
+    )
+    assert "another option: learning rate" in different.text and "|new − old|" in different.text
+    assert different.names.count("figure") == 4
 
 
-def test_it_needs_nothing_else(tmp_path: Path, old: Trace, other: Trace) -> None:
-    made = page(tmp_path, old, other)
-    assert not {"script", "link", "img", "iframe"} & set(made.names)
-    references = [value for name, value in made.attributes if name in ("href", "src", "xlink:href", "action")]
+def test_it_needs_nothing_else(different: Page) -> None:
+    assert not {"script", "link", "img", "iframe"} & set(different.names)
+    references = [value for name, value in different.attributes if name in ("href", "src", "xlink:href", "action")]
     assert references and all(value.startswith("#") for value in references)
-    assert "http" not in (tmp_path / "report.html").read_text().replace("http-equiv", "")
+    assert "http" not in different.source.replace("http-equiv", "")
 
 
-def test_ids_are_of_one_element_each_and_references_have_one(tmp_path: Path, old: Trace, other: Trace) -> None:
-    made = page(tmp_path, old, other)
-    ids = [value for name, value in made.attributes if name == "id"]
+def test_ids_are_of_one_element_each_and_references_have_one(different: Page) -> None:
+    ids = [value for name, value in different.attributes if name == "id"]
     assert len(ids) == len(set(ids))
-    assert {value[1:] for name, value in made.attributes if name in ("href", "xlink:href")} <= set(ids)
+    assert {value[1:] for name, value in different.attributes if name in ("href", "xlink:href")} <= set(ids)
 
 
-def test_names_of_scripts_are_no_markup(tmp_path: Path, old: Trace, other: Trace) -> None:
-    made = page(tmp_path, old, other)
-    assert "a<i>&c.trace" in made.text and "a<i>&c.py" in made.text and "i" not in made.names
+def test_names_of_scripts_are_no_markup(different: Page) -> None:
+    assert "a<i>&c.trace" in different.text and "a<i>&c.py" in different.text and "i" not in different.names
 
 
 def test_what_was_not_compared_is_said(tmp_path: Path, recorded: Record, old: Trace) -> None:

@@ -9,41 +9,38 @@ import pytest
 from regression.cli import main
 from regression.compare.judge import compare
 from regression.report import write
-from regression.report.timing import read
+from regression.report.timing import measured, read
+from regression.throughput.pairs import Pair, Throughput
 from regression.trace import Trace, TraceError
 from tests.regression.report.test_page import Page
 
-RATIOS = (0.97, 0.99, 0.98, 1.01, 0.96, 0.98)
-RESULT: dict[str, Any] = {
-    "pairs": [{"old": 10.0, "new": 10 * ratio, "ratio": ratio, "order": "old first"} for ratio in RATIOS],
-    "ratio": 0.98,
-    "interval": [0.96, 1.01],
-    "threshold": 1.02,
-    "verdict": "not slower",
-    "more_pairs": 0,
-    "memory_ratio": 0.5,
-}
+TIMES = ((10.0, 9.7), (10.2, 9.9), (10.1, 9.9), (10.0, 10.1), (10.3, 9.9), (10.2, 9.9))
+RESULT = Throughput([Pair("old then new", old, new, 200, 100) for old, new in TIMES], 0.98, "step", 3)
 
 
 def saved(folder: Path, **changed: Any) -> Path:
     path = folder / "times.json"
-    path.write_text(json.dumps({**RESULT, **changed}))
+    path.write_text(json.dumps({**RESULT.to_json(), **changed}))
     return path
 
 
 def test_pairs_and_interval_are_drawn(tmp_path: Path, old: Trace, alike: Trace) -> None:
-    files = write(tmp_path / "report.html", old, alike, compare(old, alike), read(saved(tmp_path)))
+    files = write(tmp_path / "report.html", old, alike, compare(old, alike), RESULT)
     text = Page(files[0]).text
-    assert "No slower" in text and "interval 0.960 to 1.010" in text and "peak memory × 0.50" in text
-    assert "median 0.980" in text and "slower above 1.020" in text
+    assert "Not slower" in text and "1.030 × the old throughput, interval 0.990 to 1.040" in text
+    assert "median 1.030" in text and "asked for 0.980" in text and "peak memory 0.500 × the old" in text
     assert files[-1].name == "report-throughput.png"
-    assert "**Throughput**: No slower" in files[1].read_text()
-    assert json.loads(files[2].read_text())["throughput"] == RESULT
+    assert "**Throughput**: Not slower" in files[1].read_text()
+    assert json.loads(files[2].read_text())["throughput"] == RESULT.to_json()
+
+
+def test_a_saved_result_is_the_same(tmp_path: Path) -> None:
+    assert read(saved(tmp_path)) == measured(RESULT)
 
 
 @pytest.mark.parametrize(("verdict", "tone"), [("slower", "bad"), ("undecided", "warn")])
 def test_the_verdict_has_a_colour(tmp_path: Path, old: Trace, verdict: str, tone: str) -> None:
-    timing = read(saved(tmp_path, verdict=verdict, more_pairs=4, memory_ratio=None))
+    timing = read(saved(tmp_path, verdict=verdict, more_pairs=4))
     page = write(tmp_path / "report.html", old, old, compare(old, old), timing)[0].read_text()
     assert f'<span class="{tone}">{verdict.capitalize()}</span>' in page and "4 more pairs would decide" in page
 
@@ -52,7 +49,7 @@ def test_the_command_takes_a_saved_result(tmp_path: Path, old: Trace) -> None:
     report = tmp_path / "report.html"
     asked = ["--report", str(report), "--throughput", str(saved(tmp_path))]
     assert main(["compare", str(old.path), str(old.path), *asked]) == 0
-    assert "No slower" in report.read_text()
+    assert "Not slower" in report.read_text()
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"interval": 3}'])

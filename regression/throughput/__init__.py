@@ -1,0 +1,1 @@
+"""Two commands timed in pairs: is the new one slower?"""
