@@ -185,7 +185,9 @@ def run(command: Command, who: str, warmup: int, overrides: Mapping[str, Any]) -
         seconds = time.perf_counter() - began
         if process.returncode != 0:
             raise RecordingError(f"{errors[-4000:]}{who} ({command.text}) ended with status {process.returncode}")
-        seen = json.loads(out.read_text()) if out.exists() else {"steps": [], "peak_bytes": usage.ru_maxrss * 1024}
+        seen: dict[str, Any] = (
+            json.loads(out.read_text()) if out.exists() else {"steps": [], "peak_bytes": usage.ru_maxrss * 1024}
+        )
     if not seen["steps"]:
         return 1e3 * seconds, seen["peak_bytes"], "run"
     # the first step of an epoch waits for its workers: that is counted by the epoch, not by the step

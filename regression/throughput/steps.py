@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import itertools
 import json
 import os
 import resource
@@ -35,8 +36,8 @@ class Clock:
         """A list for each epoch."""
         if torch.cuda.is_available() and self.marks:
             torch.cuda.synchronize()
-            return [[a.elapsed_time(b) for a, b in zip(epoch, epoch[1:], strict=False)] for epoch in self.marks]
-        return [[1e3 * (b - a) for a, b in zip(epoch, epoch[1:], strict=False)] for epoch in self.marks]
+            return [[a.elapsed_time(b) for a, b in itertools.pairwise(epoch)] for epoch in self.marks]
+        return [[1e3 * (b - a) for a, b in itertools.pairwise(epoch)] for epoch in self.marks]
 
     @staticmethod
     def _now() -> Any:

@@ -43,7 +43,9 @@ def test_a_trainer_four_times_as_slow(tmp_path: Path) -> None:
     told = json.loads(done.stdout)
     assert done.returncode == 1 and told["verdict"] == "slower" and told["unit"] == "step", done.stderr
     assert [pair["order"] for pair in told["pairs"]] == ["old then new", "new then old", "old then new"]
-    assert all(10 <= pair["old"] < 30 and 40 <= pair["new"] < 80 for pair in told["pairs"])
+    assert all(pair["old"] >= 10 and pair["new"] >= 40 for pair in told["pairs"]), (
+        "milliseconds, the training step within"
+    )
     assert json.loads(save.read_text()) == told and told["memory_ratio"] == pytest.approx(1, abs=0.1)
 
 
