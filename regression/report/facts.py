@@ -177,6 +177,11 @@ def _not_finite(drawn: Curves) -> Iterator[str]:
             yield f"the {side} run has no finite loss at {counted(len(bad), 'step')}, the first is {bad[0]}"
 
 
+def settings_that_differ(found: Comparison) -> list[Divergence]:
+    """Beside the first difference: they are often why."""
+    return [d for d in found.divergences[1:] if d.phase == "settings"]
+
+
 def sides_of(divergence: Divergence) -> tuple[str, str]:
     """Both values with all their digits."""
     return str(divergence.old), str(divergence.new)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from regression.report.facts import Facts, counted, distance, sides_of
+from regression.report.facts import Facts, counted, distance, settings_that_differ, sides_of
 
 LONGEST = 100
 MOST = 12
@@ -21,11 +21,13 @@ def markdown(facts: Facts) -> str:
         old, new = map(code, sides_of(first))
         name = f" of {code(first.name)}" if first.name else ""
         apart = f" ({distance(first)})" if distance(first) else ""
+        settings = [(d, map(code, sides_of(d))) for d in settings_that_differ(found)[:MOST]]
         more = f", and {counted(first.others, 'more value')}" if first.others else ""
         lines += [
             f"**First difference**: step {first.step}, epoch {first.epoch}, phase {first.phase}: {code(first.quantity)}{name} "
             f"is {old} in the old run and {new} in the new one{apart}{more}.",
             *([f"It usually means: {plain(first.meaning)}."] if first.meaning else []),
+            *(f"Setting {code(d.name or d.quantity)} is {was} and {now}." for d, (was, now) in settings),
             "",
         ]
     lines += ["| phase | values compared | differ | first at |", "| --- | ---: | ---: | --- |"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from regression.compare.judge import Divergence
-from regression.report.facts import OF_A_PHASE, Facts, Verdict, counted, distance, sides_of
+from regression.report.facts import OF_A_PHASE, Facts, Verdict, counted, distance, settings_that_differ, sides_of
 from regression.report.figures import Picture, svg
 
 STYLE = Path(__file__).with_name("style.css")
@@ -119,6 +119,9 @@ def _first(facts: Facts) -> str:
         "Apart": escape(distance(first)),
         "As well": f"{counted(first.others, 'more value')} of this quantity" if first.others else "",
     }
+    for d in settings_that_differ(facts.found)[:MOST]:
+        was, now = map(code, sides_of(d))
+        rows[f"Setting {code(d.name or d.quantity)}"] = f"{was} in the old run, {now} in the new one"
     shown = "".join(f"<dt>{name}</dt><dd>{value}</dd>\n" for name, value in rows.items() if value)
     means = f'<p class="means"><b>It usually means:</b> {escape(first.meaning)}.</p>\n' if first.meaning else ""
     return f'<div class="card"><dl class="sides">\n{shown}</dl>\n{means}</div>\n'

@@ -34,7 +34,7 @@ def to_wandb(found: Comparison, project: str, files: Sequence[Path], throughput:
             }
             run.log({**pictures, **pages})
             run.summary.update(summary(found, throughput))
-            where = run.url or run.dir
+            where = run.url if mode == "online" else run.dir  # elsewhere asking for the URL is warned of
     except (wandb.Error, OSError) as error:
         raise ReportError(f"wandb did not take the report: {error}") from error
     return f"wandb, {mode}: {where}"

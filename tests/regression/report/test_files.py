@@ -45,7 +45,7 @@ def test_markdown(tmp_path: Path, old: Trace, other: Trace) -> None:
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert rows[0] == "| phase | values compared | differ | first at |" and {row.count("|") for row in rows} == {5}
     assert any(row.startswith("| step | ") and row.endswith(" step 1 |") for row in rows)
-    assert "`a<i>&c.trace`" in text
+    assert "`a<i>&c.trace`" in text and "Setting `lr` is `0.01` and `0.02`." in text
 
 
 def test_markdown_of_what_others_wrote(tmp_path: Path, old: Trace) -> None:

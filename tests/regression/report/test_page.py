@@ -70,6 +70,7 @@ def test_different(different: Page) -> None:
         and "0.5 relative" in different.text
     )
     assert "another option: learning rate" in different.text and "|new − old|" in different.text
+    assert "Setting lr0.01 in the old run, 0.02 in the new one" in different.text.replace("\n", "")
     assert different.names.count("figure") == 4
 
 
