@@ -57,7 +57,7 @@ def settings() -> dict[str, Any]:
 
 def names() -> list[str]:
     """Those that train to their end on what is written for them."""
-    return [name for name, named in settings()["scenario"].items() if named.get("shared", True)]
+    return [name for name, named in settings()["scenario"].items() if named.get("gate", True)]
 
 
 class Studies:
@@ -69,7 +69,7 @@ class Studies:
     def options(self, scenario: str, **others: Any) -> list[str]:
         """The training script's options; `pretrained_from` is left to the caller, who has the run that it names."""
         told = settings()
-        named = dict(told["scenario"][scenario])
+        named = {key: value for key, value in told["scenario"][scenario].items() if key != "gate"}
         chosen = {**(told["shared"] if named.pop("shared", True) else {}), **named, **others}
         edit = chosen.pop("edit", {})
         chosen.pop("pretrained_from", None)

@@ -108,7 +108,9 @@ def first_difference(old: Path, new: Path, step: int) -> Place | None:
     for key in _in_order(list(dict.fromkeys((*mine, *its)))):
         one, other = mine.get(key), its.get(key)
         if one is None or other is None:
-            if key[0] in ("backward", "gradient"):
+            # a module that both sides have
+            made = key[0] == "gradient" or all(("forward", *key[1:]) in side for side in (mine, its))
+            if key[0] in ("backward", "gradient") and made:
                 return _one_sided(step, key[0], key[1], one, other)
             continue  # a module that only one side has, or calls under another name: what comes of it is compared
         if one.shape != other.shape or one.dtype != other.dtype or not _same_bits(one, other):

@@ -1,0 +1,1 @@
+"""Seeded faults, and refactors that are none: what the comparison sees, and what it must not."""

@@ -1,0 +1,5 @@
+import sys
+
+from regression.mutants.run import main
+
+sys.exit(main())
