@@ -11,13 +11,18 @@ import pytest
 import torch
 
 from regression import trace
+from regression.compare.judge import Comparison
 from regression.pool import Pool
 from regression.record import ROOT, RecordingError
 from regression.recorder.child import Job
 from regression.scenarios import Side, Studies, settings, side
+from regression.throughput.pairs import Throughput
 
 GOLDEN = Path(__file__).with_name("golden")
 Recorded = Callable[..., trace.Trace]
+# what the report is made of, in the order of the tests
+COMPARED = pytest.StashKey[dict[str, tuple[trace.Trace, trace.Trace, Comparison]]]()
+TIMED = pytest.StashKey[list[Throughput]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -66,6 +71,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     report = config.getoption("--report")
     if report and Path(report).exists():
         terminalreporter.write_line(f"The report is {report}.")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    report, runs = session.config.getoption("--report"), session.config.stash.get(COMPARED, {})
+    if report and runs:
+        from regression.report import write_all
+
+        Path(report).parent.mkdir(parents=True, exist_ok=True)
+        write_all(Path(report), runs, next(iter(session.config.stash.get(TIMED, [])), None))
 
 
 @pytest.fixture(scope="session")
@@ -126,7 +140,9 @@ def recorded(
         key = repr((who.name, who.command, told, steps))
         if key not in made:
             folder = tmp_path_factory.mktemp(who.name)
-            job = Job((*who.command, *told), str(folder / f"{scenario}.trace"), steps, on)
+            # where more than one process is asked for, the script takes its devices by itself
+            one = settings()["scenario"][scenario].get("num_gpus", 1) == 1
+            job = Job((*who.command, *told), str(folder / f"{scenario}.trace"), steps, on if one else None)
             made[key] = pool.record(job, folder, who.environment())
         return made[key]
 

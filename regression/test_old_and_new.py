@@ -10,7 +10,7 @@ import pytest
 
 from regression.compare.expected import read
 from regression.compare.judge import Comparison, compare
-from regression.conftest import Recorded
+from regression.conftest import COMPARED, Recorded
 from regression.scenarios import Side, names
 from regression.trace import PHASES
 
@@ -20,7 +20,10 @@ EXPECTED = read(Path(__file__).with_name("expected.toml"))
 
 @pytest.fixture(params=names(), scope="module")
 def compared(request: pytest.FixtureRequest, recorded: Recorded, old: Any, new: Any) -> Comparison:
-    return compare(recorded(old, request.param), recorded(new, request.param), EXPECTED)
+    both = recorded(old, request.param), recorded(new, request.param)
+    found = compare(*both, EXPECTED)
+    request.config.stash.setdefault(COMPARED, {})[request.param] = (*both, found)
+    return found
 
 
 @pytest.mark.parametrize("phase", PHASES)

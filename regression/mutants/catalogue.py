@@ -46,7 +46,9 @@ class Edit:
         text = path.read_text() if path.exists() else ""
         if text.count(self.find) != 1:
             n = text.count(self.find)
-            raise EditError(f"{self.name}: {self.file} should have {self.find!r} once, and has it {n} times; bring the edit up to date")
+            raise EditError(
+                f"{self.name}: {self.file} should have {self.find!r} once, and has it {n} times; bring the edit up to date"
+            )
         path.write_text(text.replace(self.find, self.replace))
 
 
@@ -65,7 +67,9 @@ def read(folder: Path = FOLDER) -> list[Edit]:
             except TypeError as error:
                 raise EditError(f"{file.name}: {row.get('name', row)}: {error}") from error
             if edit.name in made or set(edit.phases) - {*PHASES, "fails"}:
-                raise EditError(f"{file.name}: {edit.name}: a name of its own and known phases are expected, found {edit.phases}")
+                raise EditError(
+                    f"{file.name}: {edit.name}: a name of its own and known phases are expected, found {edit.phases}"
+                )
             made[edit.name] = edit
     return list(made.values())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
 
+from regression import trace
 from regression.compare.judge import compare
 from regression.mutants.catalogue import PERFORMANCE, REFACTORS, Edit, EditError, read
 from regression.pool import Pool
@@ -20,11 +22,11 @@ from regression.record import ROOT, RecordingError
 from regression.recorder.child import Job
 from regression.scenarios import Studies, side
 from regression.throughput.interval import interval, verdict
-from regression import trace
 from regression.trace import Trace
 
 EXAMPLE = "example: python -m regression.mutants --group data_and_sampler --jobs 2"
-PAIRS = 6
+PAIRS = 7
+WARMUP = 5
 THRESHOLD = 0.98
 
 
@@ -120,8 +122,7 @@ def time(workshop: Workshop, edit: Edit) -> Result:
         seconds = {}
         for name in ("old", "new") if i % 2 == 0 else ("new", "old"):
             made = workshop.record(edit, trees[name], light=True)
-            spent = made.records[-1]["seconds"]
-            seconds[name] = sum(value for phase, value in spent.items() if phase != "recording")
+            seconds[name] = statistics.median(made.records[-1]["step_seconds"][WARMUP:])
         ratios.append(seconds["old"] / seconds["new"])
     found = interval(ratios)
     said = verdict(found, THRESHOLD)
@@ -175,7 +176,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         edits = read()
         unknown = {*(told.group or []), *(told.only or [])} - {e.group for e in edits} - {e.name for e in edits}
         if unknown:
-            raise EditError(f"{', '.join(sorted(unknown))}: no such group or edit; groups are {', '.join(sorted({e.group for e in edits}))}")
+            raise EditError(
+                f"{', '.join(sorted(unknown))}: no such group or edit; groups are {', '.join(sorted({e.group for e in edits}))}"
+            )
         if told.group or told.only:
             edits = [e for e in edits if e.group in (told.group or []) or e.name in (told.only or [])]
         results = run(edits, told.repetitions, told.jobs, lambda result: print(line(result), file=sys.stderr))
@@ -190,7 +193,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def line(result: Result) -> str:
-    mark = "ok" if result.right else "MISSED" if not result.seen else "ALARM" if result.group in (REFACTORS, "repetitions") else "ELSEWHERE"
+    mark = (
+        "ok"
+        if result.right
+        else "MISSED"
+        if not result.seen
+        else "ALARM"
+        if result.group in (REFACTORS, "repetitions")
+        else "ELSEWHERE"
+    )
     return f"{mark:9} {result.group}: {result.name}: {result.where or 'no difference'}"
 
 

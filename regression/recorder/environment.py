@@ -7,6 +7,7 @@ import platform
 import random
 import sys
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,9 +55,20 @@ def make_deterministic(seed: int) -> None:
     torch.backends.cudnn.benchmark = False
 
 
+def _processor() -> str:
+    """Its model, on which the choice of kernels, and so the last bit, can depend."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
 def machine() -> dict[str, Any]:
     return {
         "cores": os.cpu_count(),
+        "processor": _processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "system": platform.system(),
         "machine": platform.machine(),
         "byteorder": sys.byteorder,

@@ -36,6 +36,8 @@ class Recorder:
         self._step = self._fits = 0
         self._epoch = 0
         self._trained = False
+        self._step_seconds: list[float] = []
+        self._step_began: float | None = None
         self._phases: Record = {}
         self._waiting: Record | None = None
         self._logged: list[Any] = []
@@ -93,6 +95,8 @@ class Recorder:
         self._end = {
             "seconds": {name: round(value, 6) for name, value in self._seconds.items()},
             "peak_bytes": peak,
+            # from one batch's end to the next one's; what lies between epochs counts for the first
+            **({"step_seconds": self._step_seconds} if self._light else {}),
             "flags": flags(),
         }
         self._write("last", {"end": end})
@@ -184,6 +188,10 @@ class Recorder:
         if self._capture:
             self._capture.end(module)
         self._flush()
+        now = time.perf_counter()
+        if self._light and self._step_began is not None:
+            self._step_seconds.append(round(now - self._step_began, 6))
+        self._step_began = now
         self._waiting = self._made("step", self._phases)
         self._phases, self._trained = {}, True
         if self._leave and self._capture and self._capture.done:

@@ -1,0 +1,1 @@
+"""Recorded runs of the old trainer, by device."""

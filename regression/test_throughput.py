@@ -1,0 +1,42 @@
+"""The new trainer is not slower than the old one: at least 0.98 of its throughput, by the lower bound of the interval."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from regression.conftest import TIMED, device
+from regression.scenarios import Side, Studies
+from regression.throughput.pairs import Command, Throughput, benchmark_pairs
+
+pytestmark = pytest.mark.cpu
+PAIRS = 7
+
+
+def command(who: Side, arguments: list[str], folder: Path) -> Command:
+    text = shlex.join([sys.executable, *who.command, *arguments])
+    return Command(text, sys.executable, (*who.command, *arguments), who.environment(), folder)
+
+
+@pytest.mark.parametrize("scenario", ["timed", pytest.param("timed_convolutions", marks=pytest.mark.slow)])
+def test_not_slower(
+    benchmark: Any, pytestconfig: pytest.Config, studies: Studies, old: Any, new: Any, tmp_path: Path, scenario: str
+) -> None:
+    """The trainer as it is used, with what it mends: quirks that cost time are among that."""
+    if not (isinstance(old, Side) and isinstance(new, Side)):
+        pytest.skip("a trace cannot be timed again")
+    on = device(pytestconfig)
+    told = studies.options(scenario)
+    ours = [part for part in new.arguments if part not in ("--compat", "all")]
+    if new.command[0] == "-m":
+        ours += ["--device", on]
+    commands = [command(who, [*told, *more], tmp_path) for who, more in ((old, []), (new, ours))]
+    found: Throughput = benchmark_pairs(
+        benchmark, *commands, PAIRS, overrides={"accelerator": on, "devices": 1}, warmup=5
+    )
+    pytestconfig.stash.setdefault(TIMED, []).append(found)
+    assert found.verdict == "not slower", str(found)
