@@ -10,7 +10,7 @@ DEMO := build/migrated
 unexport PYTHONHASHSEED
 
 .DEFAULT_GOAL := help
-.PHONY: help setup migrate rollback test bench fuzz clean
+.PHONY: help setup migrate rollback test regression mutants bench fuzz clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -50,6 +50,12 @@ test: $(VENV)/.all ## linters, types, walls, the whole CPU test suite
 	$(VENV)/bin/lint-imports
 	$(PY) -m pytest tests/migration --cov --cov-report=term -n 2 $(ARGS)
 	$(PY) -m pytest tests --ignore=tests/migration -n 2 $(ARGS)
+
+regression: $(VENV)/.all ## old and new trainers side by side, on this machine's best device (ARGS=)
+	$(PY) -m pytest regression/ --report build/regression/report.html $(ARGS)
+
+mutants: $(VENV)/.all ## whether the comparison sees seeded faults, and nothing else (ARGS=)
+	$(PY) -m regression.mutants $(ARGS)
 
 bench: $(VENV)/.all ## the benchmarks, into build/bench.json
 	@mkdir -p build

@@ -78,8 +78,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if report and runs:
         from regression.report import write_all
 
+        timed = session.config.stash.get(TIMED, [])
         Path(report).parent.mkdir(parents=True, exist_ok=True)
-        write_all(Path(report), runs, next(iter(session.config.stash.get(TIMED, [])), None))
+        write_all(Path(report), runs, timed[0] if timed else None)
 
 
 @pytest.fixture(scope="session")

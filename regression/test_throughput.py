@@ -34,9 +34,9 @@ def test_not_slower(
     ours = [part for part in new.arguments if part not in ("--compat", "all")]
     if new.command[0] == "-m":
         ours += ["--device", on]
-    commands = [command(who, [*told, *more], tmp_path) for who, more in ((old, []), (new, ours))]
+    before, after = command(old, told, tmp_path), command(new, [*told, *ours], tmp_path)
     found: Throughput = benchmark_pairs(
-        benchmark, *commands, PAIRS, overrides={"accelerator": on, "devices": 1}, warmup=5
+        benchmark, before, after, PAIRS, overrides={"accelerator": on, "devices": 1}, warmup=5
     )
     pytestconfig.stash.setdefault(TIMED, []).append(found)
     assert found.verdict == "not slower", str(found)
