@@ -25,7 +25,7 @@ from regression.throughput.interval import interval, verdict
 from regression.trace import Trace
 
 EXAMPLE = "example: python -m regression.mutants --group data_and_sampler --jobs 2"
-PAIRS = 7
+PAIRS = 9
 WARMUP = 5
 THRESHOLD = 0.98
 
