@@ -25,7 +25,7 @@ from regression.throughput.interval import interval, verdict
 from regression.trace import Trace
 
 EXAMPLE = "example: python -m regression.mutants --group data_and_sampler --jobs 2"
-PAIRS = 9
+PAIRS, MOST_PAIRS = 7, 25
 WARMUP = 5
 THRESHOLD = 0.98
 
@@ -115,18 +115,18 @@ def judge(workshop: Workshop, edit: Edit) -> Result:
 
 
 def time(workshop: Workshop, edit: Edit) -> Result:
-    """A fault that costs time: runs with and without it in pairs, the order alternating."""
+    """A fault that costs time: runs with and without it in pairs, the order alternating, and more of them while they do not decide."""
     trees = {"old": workshop.tree(None), "new": workshop.tree(edit)}
-    ratios = []
-    for i in range(PAIRS):
+    ratios: list[float] = []
+    while len(ratios) < PAIRS or (verdict(interval(ratios), THRESHOLD) == "undecided" and len(ratios) < MOST_PAIRS):
         seconds = {}
-        for name in ("old", "new") if i % 2 == 0 else ("new", "old"):
+        for name in ("old", "new") if len(ratios) % 2 == 0 else ("new", "old"):
             made = workshop.record(edit, trees[name], light=True)
             seconds[name] = statistics.median(made.records[-1]["step_seconds"][WARMUP:])
         ratios.append(seconds["old"] / seconds["new"])
     found = interval(ratios)
     said = verdict(found, THRESHOLD)
-    where = f"{said}: × {found.median:.2f} the throughput, {found.low:.2f} to {found.high:.2f} in {PAIRS} pairs"
+    where = f"{said}: × {found.median:.2f} the throughput, {found.low:.2f} to {found.high:.2f} in {len(ratios)} pairs"
     return Result(edit.name, edit.group, said == "slower", True, where)
 
 

@@ -76,7 +76,9 @@ def test_an_edit_that_does_not_fit_any_more(tmp_path: Path) -> None:
     assert (tmp_path / "file.py").read_text() == "a = 1\na = 1\n"
 
 
-@pytest.mark.parametrize("row", ['name = "a"', 'name = "a"\nfile = "f"\nfind = "x"\nreplace = "y"\nwhy = "w"\nphases = ["mood"]'])
+@pytest.mark.parametrize(
+    "row", ['name = "a"', 'name = "a"\nfile = "f"\nfind = "x"\nreplace = "y"\nwhy = "w"\nphases = ["mood"]']
+)
 def test_a_bad_entry_is_a_sentence(tmp_path: Path, row: str) -> None:
     (tmp_path / "group.toml").write_text(f"[[edit]]\n{row}\n")
     with pytest.raises(EditError, match=r"group\.toml"):
