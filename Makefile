@@ -61,8 +61,8 @@ bench: $(VENV)/.all ## the benchmarks, into build/bench.json
 	@mkdir -p build
 	$(PY) -m pytest benchmarks --benchmark-only --benchmark-json=build/bench.json -p no:cacheprovider $(ARGS)
 
-fuzz: $(VENV)/.all ## extraction on random modules, until stopped (EXAMPLES=n for an end)
-	FUZZ_EXAMPLES=$(or $(EXAMPLES),1000000) $(PY) -m pytest tests/migration/test_extraction_property.py -x -q -p no:cacheprovider $(ARGS)
+fuzz: $(VENV)/.all ## random modules taken apart, checkpoints with bits flipped, until stopped (EXAMPLES=n for an end)
+	FUZZ_EXAMPLES=$(or $(EXAMPLES),1000000) $(PY) -m pytest tests/migration/test_extraction_property.py fuzz/ -x -q -p no:cacheprovider $(ARGS)
 
 clean: ## remove what the targets made
 	rm -rf build $(VENV)

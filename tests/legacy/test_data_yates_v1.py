@@ -120,3 +120,12 @@ def test_it_answers_outside_this_repository(tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": path}, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "DataYatesV1.models"
+
+
+def test_the_older_lightning_modules_have_their_old_home() -> None:
+    from DataYatesV1.models.lightning import MultiDatasetPLCore, PLCoreVisionModel
+
+    import legacy.lightning
+
+    assert PLCoreVisionModel is legacy.lightning.PLCoreVisionModel
+    assert MultiDatasetPLCore is legacy.lightning.MultiDatasetPLCore

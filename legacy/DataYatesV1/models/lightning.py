@@ -1,0 +1,5 @@
+"""The older Lightning modules."""
+
+from legacy.lightning import MultiDatasetPLCore, PLCoreVisionModel
+
+__all__ = ["MultiDatasetPLCore", "PLCoreVisionModel"]
