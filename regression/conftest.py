@@ -44,6 +44,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    for option in ("--old", "--new"):
+        told = config.getoption(option)
+        try:
+            if told:
+                _ = trace.read(told) if Path(told).is_file() else side(Path(told), "")
+        except (trace.TraceError, RecordingError) as error:
+            raise pytest.UsageError(f"{option}: {error}") from error
+    if config.getoption("--device") == "cuda" and not torch.cuda.is_available():
+        raise pytest.UsageError("--device cuda: there is no CUDA device here; leave the option out, or give cpu")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     asked_for = config.option.markexpr or config.option.keyword
     for item in items:
@@ -96,10 +108,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Studies:
 
 def _side(pytestconfig: pytest.Config, option: str, default: Path, name: str, *arguments: str) -> Side | trace.Trace:
     told = Path(pytestconfig.getoption(option) or default)
-    try:
-        return trace.read(told) if told.is_file() else side(told, name, *arguments)
-    except (trace.TraceError, RecordingError) as error:
-        raise pytest.UsageError(f"--{option.strip('-')}: {error}") from error
+    return trace.read(told) if told.is_file() else side(told, name, *arguments)
 
 
 @pytest.fixture(scope="session")

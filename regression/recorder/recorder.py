@@ -6,7 +6,6 @@ import os
 import resource
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,16 @@ from torch import Tensor
 
 from regression.recorder.content import leaves, plain, random_states
 from regression.recorder.environment import flags
+from regression.recorder.state import (
+    callback_states,
+    metrics,
+    named,
+    optimizer_state,
+    options,
+    served,
+    shortened,
+    trainer_settings,
+)
 from regression.recorder.tables import Number, Table, Tabulator, finished
 from regression.recorder.tensors import Capture
 from regression.trace import Record, Writer
@@ -66,7 +75,7 @@ class Recorder:
         settings: Record = {
             "hyper_parameters": {path: plain(leaf) for path, leaf in leaves(dict(module.hparams))},
             "flags": flags(),
-            "trainer": _trainer_settings(trainer),
+            "trainer": trainer_settings(trainer),
         }
         if data is not None and getattr(data, "hparams", None):
             settings["data_hyper_parameters"] = {path: plain(leaf) for path, leaf in leaves(dict(data.hparams))}
@@ -88,7 +97,7 @@ class Recorder:
             "stopped": {"epoch": trainer.current_epoch, "global_step": trainer.global_step},
             "hyper_parameters": {path: plain(leaf) for path, leaf in leaves(dict(module.hparams))},
             "callbacks": {
-                name: {path: plain(leaf) for path, leaf in leaves(state)} for name, state in _callback_states(trainer)
+                name: {path: plain(leaf) for path, leaf in leaves(state)} for name, state in callback_states(trainer)
             },
             "random": random_states(),
         }
@@ -129,7 +138,7 @@ class Recorder:
         self._epoch = trainer.current_epoch
         data: Record = {"position": [trainer.current_epoch, batch_idx]}
         if not self._light:
-            data.update(order=_served(trainer), content=self._content(batch), random=random_states())
+            data.update(order=served(trainer), content=self._content(batch), random=random_states())
             self._outputs.clear()
         self._phases = {"data": data}
         self._modes(module)
@@ -174,9 +183,9 @@ class Recorder:
         self._tick("step")
         self._add("step", "options", options(optimizer))
         if not self._light:
-            named_state = list(_optimizer_state(optimizer))
-            if named_state:
-                self._add("step", "optimizer_state", self._tabulate(named_state))
+            kept = list(optimizer_state(optimizer))
+            if kept:
+                self._add("step", "optimizer_state", self._tabulate(kept))
         self._tick("recording")
 
     def batch_end(self, trainer: Any, module: Any) -> None:
@@ -214,13 +223,13 @@ class Recorder:
         self._phases = {}
 
     def validation_end(self, trainer: Any) -> None:
-        self._in("metrics").update(logged=self._take_logged(), callback_metrics=_metrics(trainer.callback_metrics))
+        self._in("metrics").update(logged=self._take_logged(), callback_metrics=metrics(trainer.callback_metrics))
         self._write("validation", self._phases)
         self._phases = {}
 
     def epoch_end(self, trainer: Any, module: Any) -> None:
         self._flush()
-        phases: Record = {"metrics": {"logged": self._take_logged(), "metrics": _metrics(trainer.callback_metrics)}}
+        phases: Record = {"metrics": {"logged": self._take_logged(), "metrics": metrics(trainer.callback_metrics)}}
         if not self._light:
             phases["step"] = {"buffers": self._tabulate(named(module.named_buffers()))}
         self._write("epoch", phases)
@@ -314,12 +323,12 @@ class Recorder:
         return {"record": kind, "step": self._step, "epoch": self._epoch, "phases": phases}
 
     def _write(self, kind: str, phases: Record) -> None:
-        self._writer.write(_shortened(finished(self._made(kind, phases))))
+        self._writer.write(shortened(finished(self._made(kind, phases))))
 
     def _flush(self) -> None:
         """The step before is written while the device works on the next."""
         if self._waiting is not None:
-            self._writer.write(_shortened(finished(self._waiting)))
+            self._writer.write(shortened(finished(self._waiting)))
             self._waiting = None
 
 
@@ -335,84 +344,3 @@ class _Output:
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         return _Output, ()
-
-
-def named(parts: Any) -> Iterator[tuple[str, Tensor]]:
-    """Under the names they have without torch.compile."""
-    for name, tensor in parts:
-        yield name.replace("_orig_mod.", ""), tensor
-
-
-def options(optimizer: Any) -> Record:
-    """Every option of every parameter group, and how many parameters it has."""
-    made = {}
-    for i, group in enumerate(optimizer.param_groups):
-        made[str(i)] = {key: plain(value) for key, value in group.items() if key not in ("params", "param_names")}
-        made[str(i)]["parameters"] = len(group["params"])
-    return made
-
-
-def _optimizer_state(optimizer: Any) -> Iterator[tuple[str, Tensor]]:
-    i = 0
-    for group in optimizer.param_groups:
-        for parameter in group["params"]:
-            for key, value in optimizer.state.get(parameter, {}).items():
-                if isinstance(value, Tensor):
-                    yield f"{i}.{key}", value
-            i += 1
-
-
-def _shortened(record: Record) -> Record:
-    """A table equal to an earlier one of the same record is told by that one's phase."""
-    seen: list[tuple[str, Any]] = []
-    for phase, quantities in record["phases"].items():
-        for quantity, value in quantities.items():
-            if isinstance(value, dict) and "hash" in value:
-                same = next((name for name, table in seen if table == value), None)
-                if same is not None:
-                    quantities[quantity] = {"as": same}
-                else:
-                    seen.append((f"{phase}.{quantity}", value))
-    return record
-
-
-def _served(trainer: Any) -> Any:
-    """The indices that made the batch, of every loader whose sampler was listened to."""
-    combined = getattr(trainer.fit_loop, "_combined_loader", None)
-    iterators = getattr(getattr(combined, "_iterator", None), "iterators", None) or []
-    order = []
-    for iterator in iterators:
-        handed = getattr(iterator, "_regression_handed", None)
-        order.append(plain(handed.pop(0)) if handed else None)
-    return order
-
-
-def _metrics(metrics: Any) -> Record:
-    return {key: plain(value) for key, value in metrics.items()}
-
-
-def _callback_states(trainer: Any) -> Iterator[tuple[str, Any]]:
-    for callback in trainer.callbacks:
-        state = callback.state_dict()
-        if state:
-            yield callback.state_key.replace("'", ""), state
-
-
-def _trainer_settings(trainer: Any) -> Record:
-    kept = (
-        "max_epochs",
-        "max_steps",
-        "min_epochs",
-        "accumulate_grad_batches",
-        "gradient_clip_val",
-        "gradient_clip_algorithm",
-        "precision",
-        "check_val_every_n_epoch",
-        "val_check_interval",
-        "log_every_n_steps",
-        "limit_train_batches",
-        "limit_val_batches",
-        "num_sanity_val_steps",
-        "world_size",
-    )
-    return {name: plain(getattr(trainer, name, None)) for name in kept}
