@@ -11,8 +11,7 @@ import importlib
 import runpy
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from importlib.util import find_spec
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,21 @@ from typing import Any
 LIGHTNINGS = ("pytorch_lightning", "lightning.pytorch")
 
 
+def lightnings() -> list[Any]:
+    """The Lightnings of this machine. To look for one is not enough: a folder on the path can have its name."""
+    found = []
+    for name in LIGHTNINGS:
+        with suppress(ImportError):
+            found.append(importlib.import_module(name))
+    return found
+
+
 @contextmanager
 def trainer_arguments(overrides: Mapping[str, Any]) -> Iterator[None]:
     """Inside, every Trainer is made with `overrides` in the place of what the script says."""
     changed = []
-    for name in LIGHTNINGS:
-        if find_spec(name.split(".")[0]) is None:
-            continue
-        trainer = importlib.import_module(name).Trainer
+    for package in lightnings():
+        trainer = package.Trainer
         changed.append((trainer, trainer.__init__))
         trainer.__init__ = _with(trainer.__init__, overrides)
     try:

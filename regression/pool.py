@@ -82,11 +82,12 @@ class Pool:
 
 def serve() -> None:
     """Forks for every order on stdin, and answers with its exit status."""
-    from regression.launch import LIGHTNINGS
+    from regression.launch import lightnings
     from regression.recorder import install  # noqa: F401
 
-    for name in (*LIGHTNINGS, "yaml", "safetensors"):
-        if find_spec(name.split(".")[0]) is not None:
+    lightnings()
+    for name in ("yaml", "safetensors"):
+        if find_spec(name) is not None:
             importlib.import_module(name)
     sys.path[:] = [folder for folder in sys.path if folder]
     answers = os.fdopen(os.dup(1), "w")

@@ -80,15 +80,20 @@ def finished(job: Job, status: int, errors: str = "") -> trace.Trace:
         )
     if status != 0:
         how = "failed" if status == FAILED else f"ended with status {status}"
-        kept = ""
-        if out.exists():
-            steps = len(trace.read(out).steps)
-            kept = f"; {out} has the {steps} steps before that" if steps else ""
-            if not steps:
-                out.unlink()
+        steps = _steps(out)
+        kept = f"; {out} has the {steps} steps before that" if steps else ""
+        if not steps:
+            out.unlink(missing_ok=True)
         raise RecordingError(f"{errors[-4000:]}{script} {how}{kept}")
     made = trace.read(out)
     if not made.steps:
         out.unlink()
         raise RecordingError(f"{script} reached Trainer.fit but trained no batch: there is nothing to compare")
     return made
+
+
+def _steps(out: Path) -> int:
+    try:
+        return len(trace.read(out).steps)
+    except trace.TraceError:
+        return 0

@@ -94,7 +94,7 @@ def _judge(hint: Any) -> Callable[[Any], Any]:
         from pydantic import TypeAdapter
     except ImportError:
         _warn_once()
-        return lambda value: tuple(value) if isinstance(value, list) else value
+        return _as_tuples
     adapter: TypeAdapter[Any] = TypeAdapter(hint)
 
     def judge(value: Any) -> Any:
@@ -104,6 +104,13 @@ def _judge(hint: Any) -> Callable[[Any], Any]:
         return adapter.validate_python(value)
 
     return judge
+
+
+def _as_tuples(value: Any) -> Any:
+    """Lists as the tuples that they stand for, those of a mapping too."""
+    if isinstance(value, dict):
+        return {key: _as_tuples(part) for key, part in value.items()}
+    return tuple(value) if isinstance(value, list) else value
 
 
 @functools.cache

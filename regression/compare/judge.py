@@ -69,7 +69,8 @@ class Comparison:
         return self.divergences[0] if self.divergences else None
 
     def to_json(self) -> dict[str, Any]:
-        made = {"same": self.same, **asdict(self), "first": asdict(self.first) if self.first else None}
+        first = {**asdict(self.first), "tensor": self.first.name, "sentence": str(self.first)} if self.first else None
+        made = {"same": self.same, **asdict(self), "first": first}
         return cast(dict[str, Any], _strict(made))
 
 

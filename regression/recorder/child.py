@@ -41,6 +41,7 @@ def run(job: Job) -> int:
     from regression.recorder.install import installed
     from regression.recorder.recorder import Recorder, TwoFits
     from regression.recorder.tensors import Capture
+    from regression.trackers import stand_in_for_wandb
 
     overrides: dict[str, Any] = {"deterministic": "warn", "benchmark": False} if job.deterministic else {}
     if job.device is not None:
@@ -59,6 +60,7 @@ def run(job: Job) -> int:
             "deterministic": job.deterministic,
             "versions": versions(),
             "machine": machine(),
+            "stand_ins": ["wandb"] if stand_in_for_wandb() else [],
             "replay": {**asdict(job), "folder": os.getcwd(), "python_path": os.environ.get("PYTHONPATH", "")},
         }
     )

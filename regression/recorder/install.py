@@ -13,13 +13,12 @@ import inspect
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from regression.launch import LIGHTNINGS
+from regression.launch import lightnings
 from regression.recorder.recorder import Recorder
 
 
@@ -27,9 +26,8 @@ from regression.recorder.recorder import Recorder
 def installed(recorder: Recorder, overrides: Mapping[str, Any], save: bool = True) -> Iterator[None]:
     """Inside, every Trainer is made with `overrides` and reports to `recorder`; with `save` off no checkpoint is written."""
     with ExitStack() as stack:
-        for name in LIGHTNINGS:
-            if find_spec(name.split(".")[0]) is not None:
-                _lightning(importlib.import_module(name), recorder, dict(overrides), save, stack)
+        for package in lightnings():
+            _lightning(package, recorder, dict(overrides), save, stack)
         _replace(stack, torch.utils.data.dataloader._BaseDataLoaderIter, "_next_index", _handing)
         handle = register_optimizer_step_post_hook(lambda optimizer, *_: recorder.after_step(optimizer))
         stack.callback(handle.remove)

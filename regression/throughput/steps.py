@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import itertools
 import json
 import os
 import resource
 import sys
 import time
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from regression.launch import LIGHTNINGS, run_module, run_script
+from regression.launch import lightnings, run_module, run_script
+from regression.trackers import stand_in_for_wandb
 
 
 class Clock:
@@ -50,10 +49,8 @@ class Clock:
 
 def listen(clock: Clock, overrides: dict[str, Any]) -> None:
     """Every Trainer that is made from now on has the clock among its callbacks, and the overrides."""
-    for name in LIGHTNINGS:
-        if find_spec(name.split(".")[0]) is not None:
-            package = importlib.import_module(name)
-            package.Trainer.__init__ = _with(package.Trainer.__init__, _callback(package, clock), overrides)
+    for package in lightnings():
+        package.Trainer.__init__ = _with(package.Trainer.__init__, _callback(package, clock), overrides)
 
 
 def _with(original: Any, callback: Any, overrides: dict[str, Any]) -> Any:
@@ -82,6 +79,7 @@ def main() -> None:
     told = json.loads(sys.argv[1])
     sys.path[:] = [folder for folder in sys.path if folder]
     clock = Clock()
+    stand_in_for_wandb()
     listen(clock, told["overrides"])
     try:
         if told["command"][0] == "-m":

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -46,3 +47,27 @@ def test_no_script() -> None:
     for arguments in ((), ("--", "nowhere.py")):
         done = launch(ROOT, *arguments)
         assert done.returncode == 2 and "Traceback" not in done.stderr
+
+
+def test_a_folder_called_lightning_is_no_lightning(tmp_path: Path) -> None:
+    (tmp_path / "lightning").mkdir()
+    (tmp_path / "lightning" / "__init__.py").write_text("raise ModuleNotFoundError('not this one')\n")
+    code = "from regression.launch import lightnings; print([package.__name__ for package in lightnings()])"
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.stdout.strip() == "['pytorch_lightning']", done.stderr
+
+
+def test_without_wandb_its_logger_keeps_nothing(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['wandb'] = None\n"
+        "import importlib.util; real = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *rest: None if name == 'wandb' else real(name, *rest)\n"
+        "from regression.trackers import stand_in_for_wandb; assert stand_in_for_wandb()\n"
+        "from pytorch_lightning.loggers import WandbLogger\n"
+        "logger = WandbLogger(project='p', name='n', save_dir='logs'); logger.log_metrics({'loss': 1.0}, step=1)\n"
+        "logger.experiment.log({'loss': 1.0}); print('quiet')\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert done.stdout.strip() == "quiet" and list(tmp_path.iterdir()) == [], done.stderr
