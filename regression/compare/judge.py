@@ -116,9 +116,13 @@ def compare(old: Trace, new: Trace, expected: Sequence[Expected] = ()) -> Compar
     return Comparison(explained, incomparable(old, new), dict(compared), notes(old, new), expected=dict(awaited))
 
 
-def _by_cause(of: Divergence) -> tuple[bool, int, int]:
-    """By step and phase. A setting that differs comes last: it is told, but what it does is found where it does it."""
-    return of.phase == "settings", of.step, PHASES.index(of.phase)
+def _by_cause(of: Divergence) -> tuple[bool, int, int, int]:
+    """By step, turn and phase. A setting that differs comes last: it is told, but what it does is found where it does it.
+
+    A step has several turns where several optimisers take theirs one after the other: `loss`, `loss 2`.
+    """
+    turn = of.quantity.rpartition(" ")[2] if of.phase in ("loss", "backward", "clip", "step") else ""
+    return of.phase == "settings", of.step, int(turn) if turn.isdigit() else 1, PHASES.index(of.phase)
 
 
 def aligned(old: Trace, new: Trace) -> Iterator[tuple[tuple[str, int], Record | None, Record | None]]:

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import os
 import random
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ import torch
 from torch import Tensor
 
 _SHORT = 200
+# Lightning's: last-v1.ckpt where there is a last.ckpt, lightning_logs/version_3 where there are three
+_NUMBERED = re.compile(r"-v\d+(?=\.ckpt)|(?<=/version_)\d+")
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -62,8 +65,8 @@ def plain(value: Any) -> Any:
 
 
 def relative(text: str) -> str:
-    """With `.` for the folder that the run was started in."""
-    return text.replace(os.getcwd(), ".")
+    """With `.` for the folder that the run was started in, and without the numbers that keep files of runs in one folder apart."""
+    return _NUMBERED.sub("", text.replace(os.getcwd(), "."))
 
 
 def _stable(text: str) -> str:

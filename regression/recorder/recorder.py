@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from regression.recorder.content import leaves, plain, random_states
+from regression.recorder.content import leaves, plain, random_states, relative
 from regression.recorder.environment import flags
 from regression.recorder.state import (
     callback_states,
@@ -246,7 +246,7 @@ class Recorder:
             "checkpoint",
             {
                 "checkpoint": {
-                    "file": Path(str(path)).name,
+                    "file": relative(Path(str(path)).name),
                     "content": rest,
                     "tensors": self._tabulate(stripped, norms=False),
                 }
