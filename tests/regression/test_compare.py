@@ -23,6 +23,7 @@ Tiny = Callable[..., Trace]
 FAULTS = {
     "ulp": (0, "start", "parameters", "initialisation"),
     "swapped": (7, "data", "content", "same samples"),
+    "swapped in the second epoch": (11, "data", "content", "same samples"),
     "order": (1, "data", "order", "sampler order"),
     "draws": (1, "forward", "random", "dropout"),
     "eval": (1, "forward", "outputs", "forward pass"),

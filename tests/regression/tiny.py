@@ -52,6 +52,11 @@ class Net(pl.LightningModule):
         if fault != "logs nothing":
             self.log("val_loss", ((self.head(self.body(x)) - y) ** 2).mean() * (2 if fault == "metric" else 1))
 
+    def on_before_batch_transfer(self, batch, dataloader_idx):
+        if fault == "swapped in the second epoch" and self.trainer.global_step == 10:
+            batch[0][[2, 5]] = batch[0][[5, 2]]
+        return batch
+
     def on_before_optimizer_step(self, optimizer):
         if fault == "gradient":
             self.head.weight.grad.data.mul_(1.5)
