@@ -13,6 +13,7 @@ _HOMES = {
     "Damaged": "legacy.checkpoint",
     "Refused": "legacy.checkpoint",
     "install": "legacy.old_names",
+    "kind": "legacy.loading",
     "load_checkpoint": "legacy.loading",
     "load_model": "legacy.loading",
     "read": "legacy.checkpoint",

@@ -9,7 +9,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from legacy.checkpoint import read
 from legacy.checkpoint.errors import CheckpointError
+from legacy.checkpoint.kinds import Kind, kind_of
 from legacy.checkpoint.rules.user import load
 from legacy.resemblance import told
 from legacy.translate import Options, Report, translate
@@ -18,6 +20,11 @@ if TYPE_CHECKING:
     from pytorch_lightning import LightningModule
 
 _NETWORK: Final = "model."
+
+
+def kind(path: str | os.PathLike[str]) -> Kind:
+    """Which module saved a checkpoint, as `inspect` says it, without running any of the file. Raises `legacy.CheckpointError`."""
+    return kind_of(read(path).root)
 
 
 def load_checkpoint(

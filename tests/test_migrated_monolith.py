@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from legacy import read, write_ckpt
+from legacy.checkpoint.records import Global
 from tests.legacy.test_monolith_runs import FAKES, MONOLITH, SCRIPT, options, python, write_tree
 
 ROOT = Path(__file__).parents[1]
@@ -151,10 +153,35 @@ def old_checkpoints(tmp_path_factory):
     return root
 
 
+@pytest.fixture(params=["with the toolkit", "by itself"])
+def path(request, migrated, tmp_path):
+    """Import roots: the tree's own, where the package `legacy` is installed and where another of that name hides it."""
+    if request.param == "with the toolkit":
+        return [migrated, FAKES]
+    (tmp_path / "legacy.py").touch()
+    return [tmp_path, migrated, FAKES]
+
+
 @pytest.mark.parametrize(("name", "kind"), [("single", "PLCoreVisionModel"), ("multi", "MultiDatasetPLCore")])
-def test_a_checkpoint_of_before_loads_as_what_it_holds(migrated, old_checkpoints, name, kind):
-    done = python(["-c", LOAD, old_checkpoints / f"{name}.ckpt"], migrated, [migrated, FAKES])
+def test_a_checkpoint_of_before_loads_as_what_it_holds(migrated, old_checkpoints, path, name, kind):
+    done = python(["-c", LOAD, old_checkpoints / f"{name}.ckpt"], migrated, path)
     assert done.stdout.split()[-1] == kind
+
+
+def test_the_toolkit_reads_what_torch_can_no_longer_import(migrated, old_checkpoints, tmp_path):
+    import torch
+
+    old = tmp_path / "old.ckpt"
+    checkpoint = read(old_checkpoints / "single.ckpt")
+    checkpoint.root["hyper_parameters"]["model_class"] = Global("DataYatesV1.models.modules.models", "ModularV1Model")
+    write_ckpt(checkpoint, checkpoint.root, old, {}, allow=["DataYatesV1.models.modules.models.ModularV1Model"])
+    with pytest.raises(ModuleNotFoundError, match="DataYatesV1"):
+        torch.load(old, weights_only=False)
+    load = LOAD.replace(
+        "torch.load(sys.argv[1], weights_only=False)", "__import__('legacy').load_checkpoint(sys.argv[1])"
+    )
+    done = python(["-c", load, old], migrated, [migrated, FAKES])
+    assert done.stdout.split()[-1] == "PLCoreVisionModel"
 
 
 def test_the_old_classes_warn_at_the_line_that_uses_them(migrated, tmp_path):

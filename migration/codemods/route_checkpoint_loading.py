@@ -1,7 +1,9 @@
 """route-checkpoint-loading: a loading function recognises old checkpoints by what they hold.
 
 A Lightning checkpoint never names its LightningModule's class, and its `model_class` is the network's builder; what tells the classes
-apart is which hyper-parameters were saved. A small module beside the file does that, and three lines in the function ask it.
+apart is which hyper-parameters were saved. A small module beside the file does that, and three lines in the function ask it before
+the file is loaded. Where the package `legacy` is installed, it reads the file, runs nothing in it and minds no name that has moved since
+(`legacy.load_model`, with the tree's own builder); elsewhere torch loads it into the tree's own old classes.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ MODULE = '''\
 import inspect
 import warnings
 from collections.abc import Mapping
+
+import torch
 
 OLD_KINDS = ("PLCoreVisionModel", "MultiDatasetPLCore")
 OLD_KEYS = {{"model_class", "model_config", "optim_kwargs", "eval_modules", "viz_n_epochs"}}
@@ -52,24 +56,31 @@ def checkpoint_kind(checkpoint):
     return "state_dict" if weights else "unknown"
 
 
-def load_legacy(checkpoint, path, config=None, strict=True):
+def load_legacy(path, config=None, strict=True, map_location=None):
     """The model of a checkpoint of an old class, with a DeprecationWarning; None where the caller's own way is the right one."""
-    kind = checkpoint_kind(checkpoint)
-    if kind == "MultiDatasetModel":
+    try:
+        from legacy import kind, load_model
+    except ImportError:
+        load_model = None
+        checkpoint = torch.load(path, map_location=map_location, weights_only=False)
+        found = checkpoint_kind(checkpoint)
+    else:
+        found = kind(path)
+    if found == "MultiDatasetModel":
         raise ValueError(
             f"{{path}} holds a MultiDatasetModel of the training script; load it with {script}.load_from_checkpoint"
         )
-    if kind not in OLD_KINDS:
+    if found not in OLD_KINDS:
         return None
     warnings.warn(
-        f"{{path}} holds a {{kind}}, a deprecated class. Save it again with the new training system.",
+        f"{{path}} holds a {{found}}, a deprecated class. Save it again with the new training system.",
         DeprecationWarning,
         stacklevel=3,
     )
-{fall_through}    from {core} import PLCoreVisionModel
+{toolkit}{fall_through}    from {core} import PLCoreVisionModel
     from {multi} import MultiDatasetPLCore
 
-    cls = {{"PLCoreVisionModel": PLCoreVisionModel, "MultiDatasetPLCore": MultiDatasetPLCore}}[kind]
+    cls = {{"PLCoreVisionModel": PLCoreVisionModel, "MultiDatasetPLCore": MultiDatasetPLCore}}[found]
     known = inspect.signature(cls.__init__).parameters
     saved = {{k: v for k, v in hyper_parameters(checkpoint).items() if k in known and k != "model"}}
     if config is not None:
@@ -84,15 +95,19 @@ BUILD = """\
 
         saved["model_class"] = build_model
 """
+TOOLKIT = """\
+    if load_model is not None:
+{builder}        return load_model(path, {argument}strict=strict, model_config=config, map_location=map_location or "cpu")
+"""
 FALL_THROUGH = """\
-    if kind == "PLCoreVisionModel":
+    if found == "PLCoreVisionModel":
         return None
 """
 
 
 @codemod(RouteCheckpointLoading)
 def route_checkpoint_loading(step: RouteCheckpointLoading, tree: Overlay, context: Context) -> Outcome:
-    """Make `function` ask for the kind after it has loaded the file. Raises BadInput where there is no such function or load."""
+    """Make `function` ask for the kind before it loads the file. Raises BadInput where there is no such function or load."""
     where = f"{context.plan.file}: step {step.id!r}"
     source = named_source(step, "file", tree, context)
     functions = {n.name: n for n in source.tree.body if isinstance(n, ast.FunctionDef)}
@@ -133,20 +148,23 @@ def _is_load(node: ast.Assign) -> bool:
 
 
 def _question(source: Source, function: ast.FunctionDef, load: ast.Assign) -> tuple[int, int, str]:
-    """The three lines behind the load statement."""
-    start, end = source.span(load)
-    line = source.line_of(end)
-    place = source.line_starts[line] if line < len(source.line_starts) else len(source.text)
-    indent = source.text[source.line_starts[source.line_of(start) - 1] : start]
+    """The three lines before the load statement."""
+    start = source.span(load)[0]
+    place = source.line_starts[source.line_of(start) - 1]
+    indent = source.text[place:start]
     arguments = [a.arg for a in [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]]
-    given = [
-        ast.unparse(load.targets[0]),
-        arguments[0] if arguments else '"the checkpoint"',
-        *(f"{n}={n}" for n in ("config", "strict") if n in arguments),
-    ]
+    given = [_path(load, arguments), *(f"{n}={n}" for n in ("config", "strict", "map_location") if n in arguments)]
     lines = [f"legacy = load_legacy({', '.join(given)})", "if legacy is not None:", "    return legacy"]
-    before = "" if source.text[:place].endswith(("\n", "\r")) else source.newline
-    return place, place, before + "".join(indent + text + source.newline for text in lines)
+    return place, place, "".join(indent + text + source.newline for text in lines)
+
+
+def _path(load: ast.Assign, arguments: list[str]) -> str:
+    """What names the file: the function's first argument where torch is given a local name, which may be the opened file."""
+    call = load.value
+    loaded = call.args[0] if isinstance(call, ast.Call) and call.args else None
+    if loaded is not None and not (isinstance(loaded, ast.Name) and loaded.id not in arguments and arguments):
+        return ast.unparse(loaded)
+    return arguments[0] if arguments else "None"
 
 
 def _import(source: Source, tree: Overlay, path: str, function: ast.FunctionDef) -> tuple[int, int, str]:
@@ -198,13 +216,17 @@ def _module(tree: Overlay, path: str, function: ast.FunctionDef, where: str, con
             f"{where}: no module of the tree defines {', '.join(missing)}, so old checkpoints could not be loaded into it"
         )
     own = modules.join(modules.folder_of(path), "build.py")
-    build = BUILD.format(module=".build") if tree.exists(own) and b"def build_model" in tree.read(own) else ""
+    builds = tree.exists(own) and b"def build_model" in tree.read(own)
+    build = BUILD.format(module=".build") if builds else ""
+    builder = "        from .build import build_model\n\n" if builds else ""
+    toolkit = TOOLKIT.format(builder=builder, argument="build_model, " if builds else "")
     reads_again = any(isinstance(n, ast.Attribute) and n.attr == "load_from_checkpoint" for n in ast.walk(function))
     script = next((s for s in _homes_of_script_model(tree, context)), "the training script's MultiDatasetModel")
     return MODULE.format(
         core=found[OLD_CLASSES[0]],
         multi=found[OLD_CLASSES[1]],
         build=build,
+        toolkit=toolkit,
         fall_through="" if reads_again else FALL_THROUGH,
         script=script,
     )

@@ -55,6 +55,13 @@ def changed(path: Path, **more: Any) -> Path:
     return path
 
 
+def test_its_kind_is_told_without_loading_it(single: Path, tmp_path: Path) -> None:
+    assert legacy.kind(single) == "PLCoreVisionModel"
+    assert legacy.kind(changed(single, hyper_parameters={})) == "unknown"
+    with pytest.raises(legacy.CheckpointError, match="cannot be read"):
+        legacy.kind(tmp_path / "none.ckpt")
+
+
 def test_it_is_in_eval_mode_and_of_the_class_that_saved_it(single: Path) -> None:
     module = legacy.load_model(single)
     assert type(module) is classes().PLCoreVisionModel and not module.training and module.cids == [1, 2, 3, 4]

@@ -53,6 +53,7 @@ def load_model(path, config=None, strict=True, map_location=None):
 """
 FILES: dict[str, str | bytes] = {
     "torch.py": TORCH,
+    "legacy.py": "",  # a tree's own, which is not the one that reads checkpoints; with that one: tests/test_migrated_monolith.py
     "models/__init__.py": "",
     "models/build.py": "def build_model(config):\n    return ('built', config)\n",
     "models/old/__init__.py": "",
@@ -195,14 +196,19 @@ def test_the_old_classes_may_lie_where_no_package_is_shared(tmp_path: Path) -> N
 
 # -- what is written -------------------------------------------------------------------------------------------------------
 
-QUESTION = "legacy = load_legacy(checkpoint, path, config=config, strict=strict)\n    if legacy is not None:\n        return legacy\n"
+QUESTION = (
+    "    legacy = load_legacy(path, config=config, strict=strict, map_location=map_location)\n"
+    "    if legacy is not None:\n        return legacy\n"
+)
 
 
-def test_the_question_follows_the_load() -> None:
+def test_the_question_comes_before_the_load() -> None:
     tree, outcome = routed()
     assert tree.read(LOADER).decode() == BODY.replace(
         "import torch\n", "import torch\nfrom .checkpoint_kind import load_legacy\n"
-    ).replace("map_location=map_location)\n", f"map_location=map_location, weights_only=False)\n    {QUESTION}")
+    ).replace("    checkpoint =", f"{QUESTION}    checkpoint =").replace(
+        "map_location=map_location)\n    return", "map_location=map_location, weights_only=False)\n    return"
+    )
     assert [f.level for f in outcome.findings] == ["behaviour", "change"]
 
 
@@ -221,7 +227,7 @@ def test_the_question_follows_the_load() -> None:
 def test_the_load_says_that_it_trusts_the_file(load: str, after: str) -> None:
     text = f"import torch\n\n\ndef load_model(path):\n    checkpoint = {load}\n    return checkpoint\n"
     written = routed(text)[0].read(LOADER).decode()
-    assert f"    checkpoint = {after}\n    legacy = load_legacy(checkpoint, path)\n" in written
+    assert f"        return legacy\n    checkpoint = {after}\n    return checkpoint\n" in written
     compile(written, LOADER, "exec")
 
 
@@ -232,13 +238,13 @@ def test_a_load_that_trusts_nothing_is_left_and_reported() -> None:
     assert [f.level for f in outcome.findings] == ["warning", "change"]
 
 
-def test_every_load_of_the_function_is_followed() -> None:
+def test_every_load_of_the_function_is_asked_before_by_the_path_it_was_given() -> None:
     text = (
         "import torch\n\n\ndef load_model(path, config=None):\n    if config:\n        checkpoint = torch.load(path)\n"
         "    else:\n        with open(path) as f:\n            checkpoint = torch.load(f)\n    return checkpoint\n"
     )
     written = routed(text)[0].read(LOADER).decode()
-    assert written.count("legacy = load_legacy(checkpoint, path, config=config)") == 2
+    assert written.count("legacy = load_legacy(path, config=config)") == 2
     compile(written, LOADER, "exec")
 
 
