@@ -7,15 +7,18 @@ import errno
 import os
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from legacy.checkpoint.errors import CheckpointError, Damaged
 
 CHUNK: Final = 1 << 20
+_SMALL: Final = 1 << 16  # gathered with what lies beside it
 _NO_RANGES: Final = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF, errno.ETXTBSY}
+
+Identity: TypeAlias = tuple[int, int]  # device and inode: the same under every name, link and spelling
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class Source:
     path: Path
     size: int
     mtime_ns: int
-    identity: tuple[int, int]
+    identity: Identity
 
     @contextlib.contextmanager
     def open(self) -> Iterator[int]:
@@ -118,6 +121,9 @@ class Destination:
 
     def copy(self, source: int, offset: int, count: int) -> None:
         """Bytes of another file, not looked at where the system can copy them by itself."""
+        if count < _SMALL:
+            self.write(read_at(source, offset, count))
+            return
         if self._ranges and count >= CHUNK // 4:
             self.flush()
             copied = self._copy_ranges(source, offset, count)
@@ -134,7 +140,7 @@ class Destination:
 
     def _copied(self, source: int, offset: int, count: int) -> Iterator[bytes | memoryview]:
         """Each piece once it is written; valid until the next."""
-        if count < CHUNK // 16:
+        if count < _SMALL:
             data = read_at(source, offset, count)
             self.write(data)
             yield data
@@ -173,18 +179,35 @@ class Destination:
         return done
 
 
+def identity(path: Path) -> Identity | None:
+    """The file or folder that the name leads to, however it is spelt; None where there is none."""
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be looked at: {error.strerror}") from None
+    return found.st_dev, found.st_ino
+
+
+def check_replaceable(path: Path, source: Source, spared: Collection[Identity] = ()) -> None:
+    """Raises `CheckpointError` where `path` is the source, is or lies in what is `spared`, or is no file."""
+    found = identity(path)
+    if found == source.identity:
+        raise CheckpointError(f"{path} is the checkpoint that is read: give another name to write to")
+    if found in spared or identity(path.parent) in spared:
+        raise CheckpointError(f"{path} is among the checkpoints that are read: give another folder to write to")
+    if found and not path.is_file():
+        raise CheckpointError(f"{path} is there and is not a file: give another name to write to")
+
+
 @contextlib.contextmanager
-def destination(path: Path, source: Source) -> Iterator[Destination]:
+def destination(path: Path, source: Source, spared: Collection[Identity] = ()) -> Iterator[Destination]:
     """A file that appears under `path` when the block ends well, synced and with the source's times, and otherwise never.
 
-    Raises `CheckpointError` where `path` is the source itself or cannot be written.
+    Raises `CheckpointError` where `path` is the source itself, is or lies in what is `spared`, or cannot be written.
     """
-    with contextlib.suppress(FileNotFoundError):
-        found = os.stat(path)
-        if (found.st_dev, found.st_ino) == source.identity:
-            raise CheckpointError(f"{path} is the checkpoint that is read: give another name to write to")
-        if not stat.S_ISREG(found.st_mode):
-            raise CheckpointError(f"{path} is there and is not a file: give another name to write to")
+    check_replaceable(path, source, spared)
     partial = path.with_name(f".{path.name[:100]}.{os.urandom(4).hex()}.partial")
     try:
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
@@ -199,6 +222,7 @@ def destination(path: Path, source: Source) -> Iterator[Destination]:
         finally:
             os.close(descriptor)
         os.utime(partial, ns=(source.mtime_ns, source.mtime_ns))
+        check_replaceable(path, source, spared)  # again: what has been put there since is a source no less
         os.replace(partial, path)
     except BaseException as error:
         with contextlib.suppress(OSError):

@@ -42,7 +42,7 @@ def parse(descriptor: int, size: int) -> Parsed:
         except Truncated as error:  # of what was read, not yet of the file
             if window >= size:
                 raise Damaged(str(error)) from None
-            if window >= MAX_PICKLE:
+            if window + error.missing > MAX_PICKLE:
                 raise Refused(f"its pickle is over {MAX_PICKLE:,} bytes long; tensors belong beside it") from None
             window *= 16
 

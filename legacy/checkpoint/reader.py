@@ -20,11 +20,13 @@ from legacy.checkpoint.pickles.machine import Machine, Truncated, uncollected
 from legacy.checkpoint.records import Call, Global, Storage
 from legacy.checkpoint.storages import Extent, StorageTable
 from legacy.checkpoint.structure import walk
+from legacy.checkpoint.tensors import is_sound
 from legacy.checkpoint.zip_reader import read_directory, read_record
 
 Format: TypeAlias = Literal["zip", "legacy-pickle", "pickle", "safetensors"]
 PROVENANCE: Final = "provenance.json"
 _MAX_MARK: Final = 1 << 20
+_MAX_NESTED: Final = 100  # each translation puts the provenance of the one before into its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,18 +141,24 @@ def _extent(records: dict[str, Extent], top: str, storage: Storage) -> Extent:
 def _survey(root: object, named: Iterable[tuple[Global, int]] = ()) -> Globals:
     """The globals; on the way every tensor is checked against its storage, and how deep it all goes."""
     tally = Tally()
+    checked: set[int] = set()
     for trail, node in walk(root):
         if type(node) is Global:
             tally.add(node, trail)
-        elif type(node) is Call:
+        elif type(node) is Call and not is_sound(node) and id(node) not in checked:
+            checked.add(id(node))
             check_form(trail, node)
     return tally.sorted(named)
 
 
 def _provenance(text: bytes | str | None) -> dict[str, Any] | None:
-    """A record that cannot be read is none: it proves nothing."""
+    """A record that cannot be read, or is larger or deeper than any that `translate` writes, is none: it proves nothing."""
     try:
-        found = json.loads(text or "null")
+        found = json.loads(text or "null") if len(text or "") <= _MAX_MARK else None
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    level: list[Any] = [found] if isinstance(found, dict) else []
+    for _ in range(_MAX_NESTED):
+        parts = (part for each in level for part in (each.values() if isinstance(each, dict) else each))
+        level = [part for part in parts if isinstance(part, (dict, list))]
+    return found if isinstance(found, dict) and not level else None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, ClassVar, Final, Literal, TypeAlias
+from weakref import WeakValueDictionary
 
 from legacy.checkpoint.errors import Refused
 
@@ -16,12 +17,27 @@ class _Absent:
 ABSENT: Final = _Absent()
 
 
-@dataclass(frozen=True, slots=True)
 class Global:
-    """A class or function by its name alone. Two with the same name are equal."""
+    """A class or function by its name alone. There is one object to a name, so that comparing and hashing cost nothing."""
 
+    __match_args__ = ("module", "name")
+    __slots__ = ("__weakref__", "module", "name")
     module: str
     name: str
+    _known: ClassVar[WeakValueDictionary[tuple[str, str], Global]] = WeakValueDictionary()
+
+    def __new__(cls, module: str, name: str) -> Global:
+        found = cls._known.get((module, name))
+        if found is None:
+            found = cls._known[module, name] = super().__new__(cls)
+            found.module, found.name = module, name
+        return found
+
+    def __reduce__(self) -> tuple[type[Global], tuple[str, str]]:
+        return Global, (self.module, self.name)
+
+    def __repr__(self) -> str:
+        return f"Global({self.module!r}, {self.name!r})"
 
     def __str__(self) -> str:
         return f"{self.module}.{self.name}"

@@ -11,7 +11,9 @@ from legacy.checkpoint.records import Call, Storage, itemsize
 from legacy.checkpoint.storages import Extent
 from legacy.checkpoint.tensors import Tensor, strided_call
 
-MAX_HEADER: Final = 100_000_000  # the format's own limit
+MAX_HEADER: Final = (
+    1 << 24
+)  # a sixth of the format's own limit, and some 150,000 tensors: what JSON makes of it is far larger
 DTYPES: Final = {
     "BOOL": "bool",
     "U8": "uint8",
@@ -36,8 +38,10 @@ DTYPES: Final = {
 def parse(descriptor: int, size: int) -> tuple[dict[str, Call], dict[str, Storage], dict[str, Extent], dict[str, str]]:
     """The tensors by name, their storages and places, and the metadata. Raises `Damaged` or `Refused`."""
     length = int.from_bytes(read_at(descriptor, 0, 8), "little")
-    if length > min(MAX_HEADER, size - 8):
+    if length > size - 8:
         raise Damaged(f"the header claims {length:,} bytes of a file of {size:,}")
+    if length > MAX_HEADER:
+        raise Refused(f"the header is {length:,} bytes long, over the limit of {MAX_HEADER:,}")
     header = _header(read_at(descriptor, 8, length))
     metadata = header.pop("__metadata__", {})
     if type(metadata) is not dict or not all(type(value) is str for value in metadata.values()):

@@ -4,36 +4,43 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from legacy.checkpoint.as_json import as_json
 from legacy.checkpoint.contents import elements
 from legacy.checkpoint.errors import CheckpointError, Refused
-from legacy.checkpoint.files import destination
+from legacy.checkpoint.files import Identity, destination
 from legacy.checkpoint.reader import Checkpoint
 from legacy.checkpoint.records import itemsize
+from legacy.checkpoint.rules.weights import main_state_dict
 from legacy.checkpoint.safetensors_reader import DTYPES, MAX_HEADER
 from legacy.checkpoint.tensors import Tensor, tensor_of
 from legacy.checkpoint.writer import Written
 
 _CODES: Final = {dtype: code for code, dtype in DTYPES.items()}
 _ALIGNMENT: Final = 64
+_OURS: Final = {"written_by": "python -m legacy"}  # how the JSON begins: no one else's is written over
 
 
 def write_safetensors(
-    checkpoint: Checkpoint, root: object, path: str | os.PathLike[str], provenance: Mapping[str, Any]
+    checkpoint: Checkpoint,
+    root: object,
+    path: str | os.PathLike[str],
+    provenance: Mapping[str, Any],
+    *,
+    spared: Collection[Identity] = (),
 ) -> Written:
     """Writes the state dict of `root` (or `root`, being one) to `path`, and the rest to `path` with the suffix `.json`.
 
     Tied weights are written once: `tied` in the JSON and in the file's metadata has the name each goes by. Other views of
     one storage are written as tensors of their own, since the format has no views; `views` in the JSON has where they lay. Optimiser state
-    and other tensors outside of the state dict are described, not written. Raises `Refused` for tensors that the format cannot hold.
+    and other tensors outside of the state dict are described, not written. Raises `Refused` for tensors that the format cannot hold,
+    `CheckpointError` where either file cannot be written or is `spared`, or the JSON that is there was not written here.
     """
     path = Path(path)
-    if path.suffix == ".json":
-        raise CheckpointError(f"{path} is where the configuration goes: give the weights another suffix")
+    check_beside(path)
     weights, extra, rest = checked_parts(root)
     kept, tied = _tied(weights)
     order = sorted(kept, key=lambda name: -itemsize(kept[name].dtype))  # the widest first: each is aligned
@@ -41,23 +48,54 @@ def write_safetensors(
         kept, order, {"format": "pt", "tied": json.dumps(tied), "provenance": json.dumps(dict(provenance))}
     )
     config = {
+        **_OURS,
         "provenance": dict(provenance),
         "weights": path.name,
         "tied": tied,
         "views": _views(kept),
         "checkpoint": as_json({**rest, **({"state_dict": extra} if extra else {})}),
     }
-    text = json.dumps(config, indent=1, allow_nan=False).encode() + b"\n"
+    text = _json(config) + b"\n"
     source = checkpoint.source
-    with source.open() as descriptor, destination(path, source) as made:
+    with source.open() as descriptor, destination(path, source, spared) as made:
         made.write(header)
         for name in order:
             for piece in elements(checkpoint, descriptor, kept[name]):
                 made.write(piece)
         nbytes = made.position
-        with destination(path.with_suffix(".json"), source) as beside:
-            beside.write(text)
+        with destination(beside(path), source, spared) as configuration:
+            configuration.write(text)
     return Written(path, nbytes, len(kept), {})
+
+
+def beside(path: Path) -> Path:
+    """Where everything else goes that is not in the weights' file."""
+    return path.with_suffix(".json")
+
+
+def check_beside(path: Path) -> None:
+    """Raises `CheckpointError` where that is the weights' own name, or a file that was not written here."""
+    configuration = beside(path)
+    if path.suffix.lower() == ".json":
+        raise CheckpointError(f"{path} is where the configuration goes: give the weights another suffix")
+    if configuration.is_file() and not _ours(configuration):
+        raise CheckpointError(
+            f"{configuration} is there and was not written with a checkpoint: the configuration goes there, "
+            "so give another name to write to, or move it"
+        )
+
+
+def _ours(configuration: Path) -> bool:
+    begin = _json(_OURS).removesuffix(b"\n}") + b","
+    try:
+        with configuration.open("rb") as file:
+            return file.read(len(begin)) == begin
+    except OSError as error:
+        raise CheckpointError(f"{configuration} cannot be read: {error.strerror}") from None
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, indent=1, allow_nan=False).encode()
 
 
 def checked_parts(root: object) -> tuple[dict[str, Tensor], dict[Any, Any], dict[Any, Any]]:
@@ -69,10 +107,11 @@ def checked_parts(root: object) -> tuple[dict[str, Tensor], dict[Any, Any], dict
 def _parts(root: object) -> tuple[dict[Any, Any], dict[Any, Any]]:
     if not isinstance(root, dict):
         raise Refused(f"a {type(root).__name__} has no state dict to write as safetensors")
-    state = root.get("state_dict")
-    if not isinstance(state, dict):
+    state = main_state_dict(root)
+    if state is root:
         return root, {}
-    return state, {key: value for key, value in root.items() if key != "state_dict"}
+    own = next((key for key, value in root.items() if value is state), None)
+    return state, {key: value for key, value in root.items() if key != own}
 
 
 def _weights(state: dict[Any, Any]) -> tuple[dict[str, Tensor], dict[Any, Any]]:

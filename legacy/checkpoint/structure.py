@@ -30,11 +30,13 @@ _LEAVES: Final = frozenset({Global, Storage})
 def walk(root: object) -> Iterator[tuple[list[Step], Any]]:
     """Every record under `root`, at each of its places; what it holds follows its first place.
 
-    Raises `Refused` for a structure deeper than `MAX_DEPTH`.
+    The way to it is one list, the same all along: copy what is to be kept. Raises `Refused` for a structure deeper than `MAX_DEPTH`.
     """
     trail: list[Step] = []
-    entered: set[int] = set()
-    below: list[Iterator[tuple[Step, Any]]] = [iter([(None, root)])]
+    if type(root) in _RECORDS:
+        yield trail, root
+    entered = {id(root)}
+    below: list[Iterator[tuple[Step, Any]]] = [iter(children(root))]
     while below:
         for step, child in below[-1]:
             kind = type(child)
@@ -42,12 +44,12 @@ def walk(root: object) -> Iterator[tuple[list[Step], Any]]:
                 continue
             trail.append(step)
             if kind in _RECORDS:
-                yield trail[1:], child
+                yield trail, child
             if kind not in _LEAVES and id(child) not in entered:
                 entered.add(id(child))
                 below.append(iter(children(child)))
                 if len(below) > MAX_DEPTH:
-                    raise Refused(f"it is nested over {MAX_DEPTH} deep, from {place(trail[1:4])} on")
+                    raise Refused(f"it is nested over {MAX_DEPTH} deep, from {place(trail[:3])} on")
                 break
             trail.pop()
         else:

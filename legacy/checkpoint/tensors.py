@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from legacy.checkpoint.errors import CheckpointError, Damaged
-from legacy.checkpoint.records import DTYPES, Call, Global, Ordered, Storage, itemsize
+from legacy.checkpoint.pickles.plain import TENSOR
+from legacy.checkpoint.records import ABSENT, DTYPES, Call, Global, Ordered, Storage, itemsize
 from legacy.checkpoint.structure import Step, place, walk
 
 _MAX_DIMENSIONS: Final = 64
+_MAX_SIZE: Final = 1 << 63
+_SHORT: Final = 16
+_USUAL: Final = (Storage, int, tuple, tuple, bool, Ordered)  # _rebuild_tensor_v2's arguments; no hooks
+_NUMBERS: Final = frozenset({int})
 _PACKED: Final = frozenset({"quint4x2", "quint2x4"})  # several elements a byte
 
 
@@ -75,6 +80,38 @@ def tensor_at(trail: list[Step], call: Call) -> Tensor | None:
         return tensor_of(call)
     except CheckpointError as error:
         raise type(error)(f"{place(trail)}: {error}") from None
+
+
+def is_usual(call: Call) -> bool:
+    """Whether a call is what `torch.save` writes for nearly every tensor: of `_rebuild_tensor_v2`, with nothing special about it."""
+    args: Any = call.args
+    return (
+        call.function is TENSOR
+        and call.how == "reduce"
+        and type(args) is tuple
+        and tuple(map(type, args)) == _USUAL
+        and len(args[2]) == len(args[3]) <= _SHORT
+        and _NUMBERS.issuperset(map(type, args[2] + args[3]))
+        and not args[5]
+        and args[5].attributes is None
+        and call.state is ABSENT
+        and call.appended is None
+        and call.items is None
+    )
+
+
+def is_sound(call: Call) -> bool:
+    """Whether a call is a usual tensor, without a gradient, inside its storage: what needs no further look."""
+    if not is_usual(call):
+        return False
+    args: Any = call.args
+    storage, offset, shape, stride, gradient, _ = args
+    last = offset
+    for size, step in zip(shape, stride, strict=True):
+        if not (0 < size < _MAX_SIZE and 0 <= step < _MAX_SIZE):
+            return False
+        last += (size - 1) * step
+    return offset >= 0 and not gradient and last < storage.size and storage.dtype in DTYPES
 
 
 def is_tensor(value: object) -> bool:
@@ -177,7 +214,7 @@ def _whole_numbers(value: object) -> tuple[int, ...]:
         value = value.args[0]
     if type(value) is not tuple and type(value) is not list:
         raise Damaged(f"a tensor's shape or strides are a {type(value).__name__}")
-    if len(value) > _MAX_DIMENSIONS or not all(type(part) is int and 0 <= part < 1 << 63 for part in value):
+    if len(value) > _MAX_DIMENSIONS or not all(type(part) is int and 0 <= part < _MAX_SIZE for part in value):
         raise Damaged("a tensor's shape or strides are not what torch writes")
     return tuple(value)
 

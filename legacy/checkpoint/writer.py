@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from legacy.checkpoint.errors import CheckpointError, Refused
-from legacy.checkpoint.files import destination
+from legacy.checkpoint.files import Identity, destination
 from legacy.checkpoint.names import PLACES, Use, classify
 from legacy.checkpoint.pickles.emit import Emitter
 from legacy.checkpoint.pickles.machine import uncollected
@@ -39,15 +39,17 @@ def write_ckpt(
     *,
     allow: Collection[str] = (),
     check: bool = False,
+    spared: Collection[Identity] = (),
 ) -> Written:
     """Writes `root`, whose storages are those of `checkpoint`, to `path`: whole and synced, or not at all.
 
     Tensor bytes are copied, not loaded; `check` compares their CRCs on the way. `allow` has globals to be written although
-    plain torch will refuse them. A `provenance` that is a function is asked once the tensors are written. Raises `Refused` for a root that
-    cannot be written so, `Damaged` where the source is corrupt or has changed, `CheckpointError` where `path` cannot be written.
+    plain torch will refuse them. What is `spared` is never written over. A `provenance` that is a function is asked once the tensors
+    are written. Raises `Refused` for a root that cannot be written so, `Damaged` where the source is corrupt or has changed,
+    `CheckpointError` where `path` cannot be written.
     """
     program, emitter = encode(checkpoint, root, allow)
-    with checkpoint.source.open() as descriptor, destination(Path(path), checkpoint.source) as made:
+    with checkpoint.source.open() as descriptor, destination(Path(path), checkpoint.source, spared) as made:
         archive = ZipWriter(made)
         archive.add(f"{_TOP}/data.pkl", program)
         archive.add(f"{_TOP}/byteorder", checkpoint.byteorder.encode())

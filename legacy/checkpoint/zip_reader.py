@@ -25,7 +25,9 @@ _DESCRIPTOR, _UTF8 = 0x8, 0x800  # sizes follow the data; the name is UTF-8
 _KNOWN_FLAGS: Final = _DESCRIPTOR | _UTF8 | 0x6  # and how hard deflate tried
 _STORED, _DEFLATED = 0, 8
 _MAX_DIRECTORY: Final = 1 << 28
-_MAX_RATIO: Final = 200  # of what is held in memory; the pickle of a checkpoint shrinks about tenfold
+_AHEAD: Final = 1 << 12  # bytes read where a header is looked for
+_MAX_RATIO: Final = 40  # of what is held in memory; the pickle of a checkpoint shrinks about tenfold
+_MAX_INFLATED: Final = 1 << 26
 
 
 class _Entry(NamedTuple):
@@ -46,13 +48,14 @@ def read_directory(descriptor: int, size: int) -> dict[str, Extent]:
     have_crcs = {b"/data/" in entry.name for entry in entries if entry.crc}
     records: dict[str, Extent] = {}
     begins = dict.fromkeys(entry.header for entry in entries)
+    headers = _Headers(descriptor, start)
     if len(begins) < len(entries):
         raise Refused("two records of the archive begin at the same byte")
     for entry in entries:
         name = _safe_name(entry.name)
         if name in records:
             raise Refused(f"the archive has two records named {name!r}")
-        records[name] = _locate(descriptor, entry, name, start, ("/data/" in name) in have_crcs)
+        records[name] = _locate(headers, entry, name, ("/data/" in name) in have_crcs)
     _check_apart(sorted((entry.header, records[_text(entry.name)]) for entry in entries), start)
     return {name: extent for name, extent in records.items() if not name.endswith("/")}
 
@@ -61,7 +64,7 @@ def read_record(descriptor: int, name: str, extent: Extent, limit: int) -> bytes
     """A whole record, its CRC checked. Raises `Refused` where it is larger than `limit` or inflates too well."""
     if extent.nbytes > limit:
         raise Refused(f"record {name!r} is {extent.nbytes:,} bytes long, over the limit of {limit:,}")
-    if extent.deflated and extent.nbytes > _MAX_RATIO * extent.length + 4096:
+    if extent.deflated and extent.nbytes > min(_MAX_INFLATED, _MAX_RATIO * extent.length + 4096):
         raise Refused(f"record {name!r} inflates from {extent.length:,} to {extent.nbytes:,} bytes")
     return b"".join(checked(content(descriptor, extent), name, extent))
 
@@ -147,7 +150,7 @@ def _entries(directory: bytes, count: int) -> Iterator[_Entry]:
             raise Refused(
                 f"record {_text(directory[at : at + name])!r} is encrypted, patched or packed in a way torch never uses"
             )
-        if 0xFFFFFFFF in (stored, size, header):
+        if stored == 0xFFFFFFFF or size == 0xFFFFFFFF or header == 0xFFFFFFFF:
             size, stored, header = _wide(directory[at + name : at + name + extra], size, stored, header)
         if method == _STORED and stored != size:
             raise Refused(f"record {_text(directory[at : at + name])!r} is stored as it is, yet in another size")
@@ -184,10 +187,27 @@ def _safe_name(raw: bytes) -> str:
     return name
 
 
-def _locate(descriptor: int, entry: _Entry, name: str, end: int, has_crc: bool) -> Extent:
-    if entry.header + _LOCAL.size + len(entry.name) > end:
+class _Headers:
+    """Local headers before byte `end`, of small records many at a time."""
+
+    def __init__(self, descriptor: int, end: int) -> None:
+        self._descriptor, self._end = descriptor, end
+        self._start, self._held = 0, b""
+
+    def read(self, offset: int, count: int) -> bytes | None:
+        if offset + count > self._end:
+            return None
+        at = offset - self._start
+        if at < 0 or at + count > len(self._held):
+            self._held = read_at(self._descriptor, offset, min(max(count, _AHEAD), self._end - offset))
+            self._start, at = offset, 0
+        return self._held[at : at + count]
+
+
+def _locate(headers: _Headers, entry: _Entry, name: str, has_crc: bool) -> Extent:
+    header = headers.read(entry.header, _LOCAL.size + len(entry.name))
+    if header is None:
         raise Damaged(f"record {name!r} begins behind the archive's records")
-    header = read_at(descriptor, entry.header, _LOCAL.size + len(entry.name))
     mark, _, flags, method, _, _, crc, stored, size, length, extra = _LOCAL.unpack_from(header)
     if mark != b"PK\3\4":
         raise Damaged(f"there is no record at byte {entry.header:,}, where {name!r} should be")

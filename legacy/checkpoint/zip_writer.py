@@ -19,6 +19,7 @@ ALIGNMENT: Final = 64
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF
 _UTF8, _DATE = 0x800, 0x21  # the name's encoding; 1 January 1980, as no time is told
 _CRC_AT: Final = 14  # in a local header
+_PADDING: Final = [b"FB" + count.to_bytes(2, "little") + b"Z" * count for count in range(ALIGNMENT)]
 
 
 class ZipWriter:
@@ -78,7 +79,7 @@ class ZipWriter:
         common = (needed, _UTF8, 0, 0, _DATE, crc, short, short, len(encoded))
         extra = struct.pack("<2H2Q", 1, 16, size, size) if wide else b""
         padding = -(at + 30 + len(encoded) + len(extra) + 4) % ALIGNMENT
-        extra += b"FB" + padding.to_bytes(2, "little") + b"Z" * padding
+        extra += _PADDING[padding]
         self._made.write(struct.pack("<4s5H3L2H", b"PK\3\4", *common, len(extra)) + encoded + extra)
         extra = struct.pack("<2H3Q", 1, 24, size, size, at) if wide else b""
         header = min(at, _FULL32) if not wide else _FULL32

@@ -14,7 +14,7 @@ from legacy.checkpoint.pickles import calls, containers, values  # noqa: F401  (
 from legacy.checkpoint.pickles.machine import Machine, Truncated
 from legacy.checkpoint.pickles.opcodes import NAMES, OPERATIONS, STOP
 
-MAX_OPERATIONS: Final = 1 << 23  # a checkpoint of 70,000 tensors has 3 million
+MAX_OPERATIONS: Final = 1 << 22  # a checkpoint of 70,000 tensors has 3 million, one of the usual form a sixth of that
 
 
 def run(machine: Machine) -> object:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from legacy.checkpoint.errors import Damaged
-from legacy.checkpoint.pickles.machine import Machine
+from legacy.checkpoint.pickles.machine import UNSIGNED4, Machine
 from legacy.checkpoint.pickles.opcodes import opcode
+from legacy.checkpoint.pickles.usual import usual_tensor
 
 
 @opcode(0x28, "MARK")
 def _mark(machine: Machine) -> None:
+    here = machine.position
+    if machine.code[here] == 0x28 and usual_tensor(machine, here - 1):
+        return
     machine.marked.append(machine.stack)
     machine.stack = []
 
@@ -131,8 +135,14 @@ def _binput(machine: Machine) -> None:
 
 
 @opcode(0x72, "LONG_BINPUT")
-def _long_binput(machine: Machine) -> None:
-    machine.put(machine.unsigned4())
+def _long_binput(machine: Machine) -> None:  # a quarter of a large checkpoint's operations, so nothing is called for it
+    start, memo = machine.position, machine.memo
+    machine.position = start + 4  # first: past the end, the error that follows is one of a truncated program
+    (index,) = UNSIGNED4(machine.code, start)
+    if index == len(memo) and not machine.sparse:
+        memo.append(machine.stack[-1])
+    else:
+        machine.put(index)
 
 
 @opcode(0x70, "PUT")
@@ -147,13 +157,14 @@ def _memoize(machine: Machine) -> None:
 
 @opcode(0x68, "BINGET")
 def _binget(machine: Machine) -> None:
-    machine.get(machine.code[machine.position])
+    index, memo = machine.code[machine.position], machine.memo
     machine.position += 1
+    machine.stack.append(memo[index] if index < len(memo) else machine.sparse[index])
 
 
 @opcode(0x6A, "LONG_BINGET")
 def _long_binget(machine: Machine) -> None:
-    machine.get(machine.unsigned4())
+    machine.get(machine.little(4))
 
 
 @opcode(0x67, "GET")

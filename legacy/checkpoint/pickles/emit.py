@@ -22,13 +22,13 @@ from legacy.checkpoint.pickles.plain import (
     number,
 )
 from legacy.checkpoint.records import ABSENT, STORAGE_CLASSES, Call, Global, Ordered, Storage
+from legacy.checkpoint.tensors import is_usual
 
 _BATCH: Final = 2000  # values between two MARKs: readers hold one batch at a time
 _SHORT: Final = 16
 _LONGEST: Final = 255  # bytes of an integer; weights_only has no LONG4
 
 
-_PLAIN_SIZES: Final = frozenset({int})
 _SIMPLE: Final = frozenset({type(None), bool, int, float, str})
 _TUPLE: Final = (b")", b"\x85", b"\x86", b"\x87", b"t")  # by length
 
@@ -43,6 +43,9 @@ class _Then:
 
 
 _MARK: Final = _Then(b"(")
+_STORAGES: Final = {
+    dtype: Global("torch.storage" if dtype == "untyped" else "torch", name) for dtype, name in STORAGE_CLASSES.items()
+}
 
 
 class Emitter:
@@ -158,6 +161,8 @@ class Emitter:
         self._out += b"\x86R"
 
     def _global(self, value: Global) -> None:
+        if self._recalled(value):
+            return
         value = ALIASES.get(str(value), value)
         if not self._recalled(value):
             if str(value) not in LOADABLE and str(value) not in self._allow:
@@ -167,10 +172,9 @@ class Emitter:
 
     def _storage(self, value: Storage) -> None:
         key = self.keys.setdefault(value.key, str(len(self.keys))).encode()
-        home = "torch.storage" if value.dtype == "untyped" else "torch"
         self._out += b"("
         self._text("storage")
-        self._global(Global(home, STORAGE_CLASSES[value.dtype]))
+        self._global(_STORAGES[value.dtype])
         self._out += b"X" + len(key).to_bytes(4, "little") + key  # each once, not worth remembering
         self._text(value.location)
         self._int(value.size)
@@ -227,7 +231,9 @@ class Emitter:
     # Records
 
     def _call(self, value: Call) -> None:
-        if value.function == TENSOR and self._tensor(value):
+        if is_usual(value):
+            if not self._recalled(id(value)):
+                self._tensor(value)
             return
         plain = number(value)
         if plain is not None:
@@ -244,44 +250,26 @@ class Emitter:
         elif not self._begun(value):
             self._todo.append(self._called(value))
 
-    def _tensor(self, value: Call) -> bool:
+    def _tensor(self, value: Call) -> None:
         """Most calls by far are of this one form: written in one go, in the same bytes as `_called` would."""
-        match value:
-            case Call(
-                args=(
-                    Storage() as storage,
-                    int() as offset,
-                    tuple() as shape,
-                    tuple() as stride,
-                    bool() as gradient,
-                    Ordered() as hooks,
-                ),
-                how="reduce",
-                appended=None,
-                items=None,
-            ) if (
-                value.state is ABSENT
-                and not hooks
-                and hooks.attributes is None
-                and _PLAIN_SIZES.issuperset(map(type, shape + stride))
-            ):
-                pass
-            case _:
-                return False
-        if len(shape) > _SHORT or len(stride) > _SHORT:
-            return False
-        if not self._recalled(id(value)):
-            self._global(TENSOR)
-            self._out += b"("
-            self._storage(storage)
-            self._int(offset)
-            self._tuple(shape)
-            self._tuple(stride)
-            self._bool(gradient)
-            self._ordered(hooks)
-            self._out += b"tR"
-            self._remember(id(value))
-        return True
+        args: Any = value.args
+        storage, offset, shape, stride, gradient, hooks = args
+        self._global(TENSOR)
+        self._out += b"("
+        self._storage(storage)
+        self._int(offset)
+        self._sizes(shape)
+        self._sizes(stride)
+        self._out += b"\x88" if gradient else b"\x89"
+        self._ordered(hooks)
+        self._out += b"tR"
+        self._remember(id(value))
+
+    def _sizes(self, value: tuple[int, ...]) -> None:
+        self._out += b"(" if len(value) > 3 else b""
+        for size in value:
+            self._int(size)
+        self._out += _TUPLE[min(len(value), 4)]
 
     def _called(self, value: Call) -> Iterator[object]:
         yield value.function

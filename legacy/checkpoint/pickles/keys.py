@@ -12,7 +12,9 @@ from typing import Final
 from legacy.checkpoint.errors import Damaged, Refused
 from legacy.checkpoint.records import Call, Global, Storage
 
-COSTLY: Final = 20_000  # parts of compound keys, and very large numbers, in one file
+COSTLY: Final = (
+    4_000  # parts of compound keys, and very large numbers, in one file: all of one hash, they take a second
+)
 _CHEAP: Final = frozenset({str, bytes, bool, float, type(None), Global, Call, Storage})
 _LARGE: Final = 1 << 60  # from here on integers can be chosen to have one hash
 

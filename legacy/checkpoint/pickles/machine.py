@@ -12,18 +12,39 @@ from typing import Final
 
 from legacy.checkpoint.errors import Damaged, Refused
 from legacy.checkpoint.pickles.keys import Keys
-from legacy.checkpoint.pickles.plain import plain_result
+from legacy.checkpoint.pickles.plain import PLAIN_HOMES, plain_result
 from legacy.checkpoint.records import ABSENT, Call, Global, How, Ordered
 
-_UNSIGNED4: Final[Callable[[bytes, int], tuple[int]]] = struct.Struct("<I").unpack_from
+UNSIGNED4: Final[Callable[[bytes, int], tuple[int]]] = struct.Struct("<I").unpack_from
+
+
+_LONGEST_NAME, _MOST_NAMES = 1_000, 10_000
 
 
 class Truncated(Damaged):
-    """The program goes on after the end of what was given."""
+    """The program goes on after the end of what was given: `missing` bytes at the least."""
+
+    def __init__(self, message: str, missing: int = 1) -> None:
+        super().__init__(message)
+        self.missing = missing
 
 
 class Machine:
     """The state of one run. `names` has where each global is first named, whether or not the result holds it."""
+
+    __slots__ = (
+        "code",
+        "copied",
+        "keys",
+        "marked",
+        "memo",
+        "names",
+        "persistent",
+        "position",
+        "protocol",
+        "sparse",
+        "stack",
+    )
 
     def __init__(self, code: bytes, position: int = 0, persistent: Callable[[object], object] | None = None) -> None:
         self.code = code
@@ -36,6 +57,7 @@ class Machine:
         self.memo: list[object] = []  # picklers count up from 0
         self.sparse: dict[int, object] = {}  # what was put elsewhere
         self.keys = Keys()
+        self.copied = 0
 
     def result(self) -> object:
         if len(self.stack) != 1 or self.marked:
@@ -49,18 +71,13 @@ class Machine:
         if count < 0:
             raise Damaged(f"a length of {count}")
         if end > len(self.code):
-            raise Truncated(f"an argument of {count:,} bytes begins where {len(self.code) - start:,} are left")
+            left = len(self.code) - start
+            raise Truncated(f"an argument of {count:,} bytes begins where {left:,} are left", count - left)
         self.position = end
         return self.code[start:end]
 
     def little(self, count: int, signed: bool = False) -> int:
         return int.from_bytes(self.take(count), "little", signed=signed)
-
-    def unsigned4(self) -> int:
-        """As `little(4)`, in a third of the time: most of a large checkpoint's operations have such an argument."""
-        start = self.position
-        self.position = start + 4  # first: past the end, the error that follows is one of a truncated program
-        return _UNSIGNED4(self.code, start)[0]
 
     def line(self) -> bytes:
         end = self.code.find(b"\n", self.position)
@@ -82,11 +99,9 @@ class Machine:
         return above
 
     def put(self, index: int) -> None:
-        memo = self.memo
-        if index == len(memo):
-            memo.append(self.stack[-1])
-            if self.sparse:
-                self.sparse.pop(index, None)
+        if index == len(self.memo):
+            self.memo.append(self.stack[-1])
+            self.sparse.pop(index, None)
         elif 0 <= index < len(self.memo):
             self.memo[index] = self.stack[-1]
         elif index > 0:
@@ -100,6 +115,10 @@ class Machine:
         self.stack.append(self.memo[index] if index < len(self.memo) else self.sparse[index])
 
     def push_global(self, module: str, name: str) -> None:
+        if len(module) + len(name) > _LONGEST_NAME:
+            raise Refused(f"a name of {len(module) + len(name):,} characters, over the limit of {_LONGEST_NAME:,}")
+        if len(self.names) > _MOST_NAMES:
+            raise Refused(f"over {_MOST_NAMES:,} different names")
         if self.protocol < 3:
             module, name = mapped_name(module, name)
         found = Global(module, name)
@@ -111,8 +130,17 @@ class Machine:
             raise Damaged(f"a {type(args).__name__} where a call's arguments should be")
         if type(function) is not Global and type(function) is not Call:
             raise Damaged(f"a {type(function).__name__} where something to call should be")
-        result = plain_result(function, args, self.keys) if type(function) is Global and how == "reduce" else ABSENT
+        result: object = ABSENT
+        if type(function) is Global and how == "reduce" and function.module in PLAIN_HOMES:
+            self._charge(args)
+            result = plain_result(function, args, self.keys)
         self.stack.append(Call(function, args, how, kwargs) if result is ABSENT else result)
+
+    def _charge(self, args: tuple[object, ...]) -> None:
+        """Plain results are copies of what they are made of, which a pickler writes once for each."""
+        self.copied += sum(len(each) for each in args if isinstance(each, (list, str, bytes)))
+        if self.copied > 2 * len(self.code):
+            raise Refused("it makes the same containers over and over, which take more than the file has bytes")
 
     def push_persistent(self, identifier: object) -> None:
         if self.persistent is None:

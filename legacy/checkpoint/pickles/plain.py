@@ -19,7 +19,7 @@ DEFAULTDICT: Final = Global("collections", "defaultdict")
 DEQUE: Final = Global("collections", "deque")
 TENSOR: Final = Global("torch._utils", "_rebuild_tensor_v2")
 
-_HOMES: Final = frozenset({"collections", "builtins", "_codecs"})
+PLAIN_HOMES: Final = frozenset({"collections", "builtins", "_codecs"})
 _LATIN: Final = ("latin1", "latin-1")
 
 
@@ -28,8 +28,6 @@ def plain_result(function: Global, args: Any, keys: Keys) -> object:
 
     Only the shapes that pickle itself writes are taken; anything else stays a call.
     """
-    if function.module not in _HOMES:
-        return ABSENT
     match args:
         case () if function == ORDERED_DICT:
             return Ordered()

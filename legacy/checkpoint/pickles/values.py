@@ -8,7 +8,7 @@ import struct
 from typing import Final
 
 from legacy.checkpoint.errors import Damaged
-from legacy.checkpoint.pickles.machine import Machine
+from legacy.checkpoint.pickles.machine import UNSIGNED4, Machine
 from legacy.checkpoint.pickles.opcodes import opcode
 
 
@@ -85,7 +85,16 @@ def _text(code: int, name: str, width: int) -> None:
 
 
 _text(0x8C, "SHORT_BINUNICODE", 1)
-_text(0x58, "BINUNICODE", 4)
+
+
+@opcode(0x58, "BINUNICODE")
+def _binunicode(machine: Machine) -> None:
+    code, start = machine.code, machine.position + 4
+    machine.position = start
+    (length,) = UNSIGNED4(code, start - 4)
+    machine.stack.append(str(machine.take(length), "utf-8", "surrogatepass"))
+
+
 _text(0x8D, "BINUNICODE8", 8)
 
 
@@ -129,14 +138,15 @@ def _binstring(machine: Machine) -> None:
     machine.stack.append(_python2_string(machine.take(machine.little(4, signed=True))))
 
 
-_QUOTED: Final = re.compile(
-    rb"""(['"])((?:[^\\]|\\(?:[\\'"abfnrtv]|[0-3]?[0-7]{1,2}|x[0-9a-fA-F]{2}))*)\1""", re.DOTALL
+_ESCAPED: Final = re.compile(  # possessive (`*+`): what can be read in two ways is not tried in all of them
+    rb"""(?:[^\\]|\\(?:[\\'"abfnrtv]|[0-3]?[0-7]{1,2}|x[0-9a-fA-F]{2}))*+""", re.DOTALL
 )
 
 
 @opcode(0x53, "STRING")
 def _string(machine: Machine) -> None:
-    quoted = _QUOTED.fullmatch(machine.line())
-    if quoted is None:
+    line = machine.line()
+    quoted = len(line) > 1 and line[:1] == line[-1:] and line[:1] in (b"'", b'"')
+    if not quoted or not _ESCAPED.fullmatch(line, 1, len(line) - 1):
         raise Damaged("a string without its quotes or with an unknown escape")
-    machine.stack.append(_python2_string(codecs.escape_decode(quoted[2])[0]))
+    machine.stack.append(_python2_string(codecs.escape_decode(line[1:-1])[0]))

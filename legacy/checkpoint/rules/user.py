@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -65,21 +66,25 @@ def load(path: Path) -> list[Row]:
     return parse(rows, str(path))
 
 
-def parse(rows: list[dict[str, Any]], source: str) -> list[Row]:
-    """Rows from what stands in a file or in a provenance record. Raises `CheckpointError`."""
-    made = [_row(row, f"{source}: rule {number}") for number, row in enumerate(rows, 1)]
-    names = [row.name for row in made]
-    for name in names:
-        if names.count(name) > 1:
+def parse(rows: list[Any], source: str, *, patterns: bool = True) -> list[Row]:
+    """Rows from what stands in a file or in a provenance record. Raises `CheckpointError`.
+
+    patterns: whether they may be; one that somebody else has written can take for ever
+    """
+    made = [_row(row, f"{source}: rule {number}", patterns) for number, row in enumerate(rows, 1)]
+    for name, times in Counter(row.name for row in made).items():
+        if times > 1:
             raise CheckpointError(f"{source}: two rules are called {name!r}")
     return made
 
 
-def _row(row: dict[str, Any], where: str) -> Row:
+def _row(row: Any, where: str, patterns: bool) -> Row:
+    if type(row) is not dict:
+        raise CheckpointError(f"{where} is a {type(row).__name__}, where a table is expected")
     name = row.get("name")
     if type(name) is not str or not name:
         raise CheckpointError(f"{where} has no name: text is expected under `name`")
-    where = f"{where} ({name})"
+    where = f"{where} ({name:.100})"
     kinds = [key for key in row if key not in _BESIDE]
     for key in kinds:
         if key not in _KINDS:
@@ -94,6 +99,10 @@ def _row(row: dict[str, Any], where: str) -> Row:
     wanted = _KINDS[kind]
     if kind == "rename" and type(value) is dict and "pattern" in value:
         wanted = {"pattern": str, "to": str}
+        if not patterns:
+            raise CheckpointError(
+                f"{where} is a pattern, which is only run for those who give it themselves: name the rules file with --rules"
+            )
     if isinstance(wanted, dict):
         if type(value) is not dict or value.keys() != wanted.keys():
             raise CheckpointError(f"{where}: {kind} takes {{{', '.join(wanted)}}}")

@@ -167,6 +167,13 @@ def bombs() -> dict[str, bytes]:
         "an absurd frame": b"\x80\x04\x95" + (1 << 50).to_bytes(8, "little") + b"N.",
         "a far place in the memo": b"Nr\xff\xff\xff\xff0j\xff\xff\xff\x00.",
         "keys that collide": b"}(" + b"".join(b"\x8a\x0a" + (i * ((1 << 61) - 1) + (1 << 72)).to_bytes(10, "little") + b"N" for i in range(30_000)) + b"u.",
+        "large numbers that collide, as members": b"\x80\x04\x8f(" + b"".join(b"\x8a\x0a" + (i * ((1 << 61) - 1)).to_bytes(10, "little") for i in range(1, 20_001)) + b"\x90.",
+        "a text that can be read in many ways": b"S'" + rb"\000" * 40 + b"x\n.",
+        "a text encoded over and over": name("_codecs", "encode") + b"q\x00" + text("a" * 500_000) + b"q\x01" + text("latin1") + b"q\x02000" + b"h\x00h\x01h\x02\x86R0" * 100_000 + b"N.",
+        "a set made over and over": name("builtins", "set") + b"q\x00]q\x01(" + b"".join(b"J" + i.to_bytes(4, "little") for i in range(100_000)) + b"e00](" + b"h\x00h\x01\x85R" * 5_000 + b"e.",
+        "an endless name": b"](" + name("models", "a" * 1_000_000) + b"q\x05" + b"h\x05" * 300_000 + b"e.",
+        "names without number": b"](" + b"".join(name(f"models.m{i}", "x") for i in range(200_000)) + b"e.",
+        "operations without number": b"\x80\x02" + b"N0" * 2_500_000 + b"N.",
         "no end": b"\x80\x02]q\x00(",
         "no beginning": b"0.",
         "nothing": b".",
@@ -174,6 +181,18 @@ def bombs() -> dict[str, bytes]:
         "no such opcode": b"\xff.",
         "protocol 99": b"\x80\x63N.",
     }  # fmt: skip
+
+
+def amplified() -> dict[str, bytes]:
+    """Sound pickles that name one large thing at many places: looked through once, they take no time."""
+    size = name("torch", "Size") + b"(" + b"K\x01" * 100_000 + b"t\x85Rq\x05"
+    weights = b"}q\x05(" + b"".join(b"J" + i.to_bytes(4, "little") + b"N" for i in range(100_000)) + b"u0"
+    keys = b"".join(b"J" + i.to_bytes(4, "little") + b"h\x05" for i in range(100_000))
+    return {
+        "a shape": b"\x80\x02](" + size + b"h\x05" * 100_000 + b"e.",
+        "weights": b"\x80\x02" + weights + b"}(" + keys + b"u.",
+        "a list of optimisers": b"\x80\x02](" + b"}" * 100_000 + b"eq\x050}(" + keys + b"u.",
+    }
 
 
 def tensors() -> dict[str, bytes]:

@@ -59,6 +59,18 @@ def test_it_is_turned_down_and_nothing_happens(
     assert "Traceback" not in told.err
 
 
+@pytest.mark.parametrize("command", ["inspect", "translate"])
+@pytest.mark.parametrize("title", evil.amplified())
+def test_what_is_named_over_and_over_is_looked_through_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], title: str, command: str
+) -> None:
+    (tmp_path / "a.ckpt").write_bytes(evil.amplified()[title])
+    more = [str(tmp_path / "b.ckpt")] if command == "translate" else []
+    began = time.process_time()
+    assert cli.main([command, str(tmp_path / "a.ckpt"), *more]) == 0, capsys.readouterr()
+    assert time.process_time() - began < 5, "it took a minute and more"
+
+
 LARGEST = sorted(
     CORPUS, key=lambda title: (title.startswith("pickle: ") and title[8:] in evil.bombs(), "inflating" in title)
 )

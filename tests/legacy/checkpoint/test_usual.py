@@ -1,0 +1,113 @@
+"""The shortcut for usual tensors leaves behind what the operations one by one do."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from legacy.checkpoint.errors import Damaged
+from legacy.checkpoint.pickles import Machine, containers, run
+from legacy.checkpoint.pickles.usual import usual_tensor
+from legacy.checkpoint.records import Call, Storage
+from legacy.checkpoint.storages import StorageTable
+from tests.legacy.checkpoint.support import torch_bytes
+
+MANY = {f"layer{i}.weight": torch.zeros(i % 3 + 1, i) for i in range(80)}
+
+
+def program(value: Any) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(torch_bytes(value))) as archive:
+        return archive.read("archive/data.pkl")
+
+
+def outcome(code: bytes) -> tuple[Any, ...]:
+    """The result, spelled out, with what the memo holds, and how far the program went."""
+    machine = Machine(code, 0, StorageTable().resolve)
+    root = run(machine)
+    seen: dict[int, int] = {}
+    return spelled(root, seen), [spelled(each, seen) for each in machine.memo], machine.position
+
+
+def spelled(value: Any, seen: dict[int, int]) -> Any:
+    if isinstance(value, dict | list | Call | Storage):
+        if id(value) in seen:
+            return "again", seen[id(value)]
+        seen[id(value)] = len(seen)
+    if isinstance(value, dict):
+        return type(value).__name__, [(key, spelled(each, seen)) for key, each in value.items()]
+    if isinstance(value, list | tuple):
+        return type(value).__name__, [spelled(each, seen) for each in value]
+    if isinstance(value, Call):
+        return spelled(value.function, seen), spelled(value.args, seen), value.how, repr(value.state)
+    return (
+        (type(value).__name__, str(value)) if not isinstance(value, Storage) else (value.key, value.dtype, value.size)
+    )
+
+
+def one_by_one(code: bytes, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, ...]:
+    with monkeypatch.context() as patch:
+        patch.setattr(containers, "usual_tensor", lambda machine, start: False)
+        return outcome(code)
+
+
+TENSORS = st.builds(
+    lambda shape, kind, gradient, turned: (
+        torch.zeros(shape, dtype=kind, requires_grad=gradient and kind.is_floating_point).permute(sorted(range(len(shape)), reverse=turned))
+    ),
+    st.lists(st.sampled_from([0, 1, 2, 3, 300]), max_size=5).filter(lambda shape: shape.count(300) < 2),
+    st.sampled_from([torch.float32, torch.bfloat16, torch.int64, torch.bool, torch.complex64]),
+    st.booleans(),
+    st.booleans(),
+)  # fmt: skip
+
+
+@given(st.lists(TENSORS, min_size=30, max_size=60), st.booleans())
+def test_it_means_the_same(values: list[torch.Tensor], shared: bool) -> None:
+    code = program(
+        [*values, *values[:5], *([value.view(-1) for value in values if value.is_contiguous()] if shared else [])]
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        assert outcome(code) == one_by_one(code, patch)
+
+
+def test_it_is_taken_once_the_memo_has_over_256_entries(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[bool] = []
+    monkeypatch.setattr(containers, "usual_tensor", lambda *at: taken.append(usual_tensor(*at)) or taken[-1])
+    outcome(program(MANY))
+    assert taken.count(True) > 40
+
+
+def altered(pattern: bytes, replacement: bytes) -> bytes:
+    code = program(MANY)
+    made = code[:-2000] + re.sub(pattern, replacement, code[-2000:], count=1, flags=re.DOTALL)
+    assert made != code
+    return made
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement"),
+    [
+        (rb"tr....Q", b"tr\x01\x00\x00\x00Q"),  # put elsewhere: over what is there
+        (rb"tr....Q", b"tr\xff\xff\x00\x00Q"),  # far behind the others
+        (rb"X\x02\x00\x00\x0070", b"X\x03\x00\x00\x0070"),  # a length that is not the key's
+        (rb"\x89h.\)R", b"\x89h\x00)R"),  # what is called is no OrderedDict
+        (rb"\x89", b"N"),
+    ],
+)
+def test_what_differs_by_a_byte_is_left_to_the_operations(
+    monkeypatch: pytest.MonkeyPatch, pattern: bytes, replacement: bytes
+) -> None:
+    found = []
+    for way in (outcome, lambda code: one_by_one(code, monkeypatch)):
+        try:
+            found.append(way(altered(pattern, replacement)))
+        except Damaged as error:
+            found.append(type(error))
+    assert found[0] == found[1]
