@@ -11,8 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-from legacy.checkpoint.errors import CheckpointError
 from legacy.limits import limited_memory
+from legacy.terminal import failure, visible
 
 _STATUS: Final = (
     "exit status: 0 done · 1 verification failed · 2 unreadable or damaged input · 3 refused (globals nobody allowed)"
@@ -113,13 +113,11 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with contextlib.nullcontext() if getattr(arguments, "builder", None) else limited_memory():
             status: int = import_module(f"legacy.commands.{arguments.command}").run(arguments)
-    except CheckpointError as error:
-        return _failed(arguments, str(error), error.status)
     except BrokenPipeError:
         sys.stderr.close()
         return 0
-    except OSError as error:
-        return _failed(arguments, str(error), 2)
+    except Exception as error:
+        return _failed(arguments, *failure(getattr(arguments, "source", None) or arguments.checkpoint, error))
     except KeyboardInterrupt:
         print(f"{arguments.command}: interrupted; run it again to go on", file=sys.stderr)
         return 130
@@ -129,5 +127,6 @@ def main(argv: list[str] | None = None) -> int:
 def _failed(arguments: argparse.Namespace, message: str, status: int) -> int:
     if arguments.json:
         print(json.dumps({"ok": False, "status": status, "error": message}))
-    print(f"{arguments.command}: {message}", file=sys.stderr)
+    lines = message.split("\n")  # ours; what stands in them may be the file's
+    print(f"{arguments.command}: " + "\n".join(map(visible, lines)), file=sys.stderr)
     return status

@@ -96,7 +96,10 @@ def _of_script(
         sessions = found.get("dataset_configs", found["cfg_dir"])
     try:
         found["model_config"] = _contents(config)
-        found["dataset_configs"] = _sessions(sessions, found.get("max_ds"))
+        found["dataset_configs"] = [
+            {"_dataset_name": str(each.get("session", f"dataset_{index}")), **each}  # where no file's name says it
+            for index, each in enumerate(_sessions(sessions, found.get("max_ds")))
+        ]
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{path} names its configs, model_cfg={found['model_cfg']!r} and cfg_dir={found['cfg_dir']!r}, and they cannot be read here: "

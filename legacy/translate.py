@@ -144,7 +144,7 @@ def record(checkpoint: Checkpoint, options: Options, report: Report) -> dict[str
         "rules": report.rules,
         "replaced": report.replaced,
         "warnings": report.warnings[:20],
-        "user_rules": [dict(row.text) for row in options.rows],
+        "user_rules": json.loads(json.dumps([dict(row.text) for row in options.rows], default=str)),  # TOML has dates
         "allowed": sorted(options.allow),
         "previous": checkpoint.provenance,
     }

@@ -1,37 +1,39 @@
 """Whether two checkpoints are the same network: every tensor by its hash, everything else by value, both under the rules of translation.
 
 Applying the rules to what is translated already changes nothing, so that both sides are put through them. What is compared then is
-independent of them: the hashes of the weights on both sides, names left aside, which no rule may change.
+independent of them: the hashes of the weights on both sides, names left aside, which no rule may change. Rules that only the new file
+names are followed as well, but what would differ without them is told: a file proves nothing about itself.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from legacy.checkpoint import Checkpoint, read
+from legacy.checkpoint import Checkpoint, CheckpointError, Refused, read
 from legacy.checkpoint.as_json import as_json
-from legacy.checkpoint.contents import digest
-from legacy.checkpoint.kinds import hyper_parameters
-from legacy.checkpoint.names import ALIASES
-from legacy.checkpoint.pickles.plain import DEFAULTDICT, DEQUE, number
-from legacy.checkpoint.records import ABSENT, Call, Global, Storage, name_of
+from legacy.checkpoint.files import opened, read_at
+from legacy.checkpoint.pickles.machine import uncollected
 from legacy.checkpoint.rules import Work, translated
+from legacy.checkpoint.rules.prefixes import unwrapped
 from legacy.checkpoint.rules.user import Row, parse
-from legacy.checkpoint.rules.weights import main_state_dict
-from legacy.checkpoint.structure import Step, is_short, place
-from legacy.checkpoint.tensors import Tensor, tensor_of
+from legacy.checkpoint.rules.weights import main_state_dict, state_dicts
+from legacy.checkpoint.safetensors_writer import checked_parts
+from legacy.checkpoint.tensors import tensor_of
+from legacy.comparison import Hashes, Side, Told, differences
 
 SHOWN: Final = 100
+_BothHashes: TypeAlias = tuple[Hashes, Hashes]  # taken once, however often the two are compared
+_MOST_ROWS: Final = 1000  # of a provenance: each is held against every name
 
 
 @dataclass(slots=True)
 class Verdict:
-    """What the comparison came to. `differences` says where and how, the first hundred."""
+    """What the comparison came to. `differences` says where and how, the first hundred; `claims` the same of what would differ if the
+    new file did not name the rules itself."""
 
     source: str
     destination: str
@@ -42,13 +44,15 @@ class Verdict:
     rules: list[str] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
     count: int = 0
+    claims: list[str] = field(default_factory=list)
+    claim_count: int = 0
     warnings: list[str] = field(default_factory=list)
 
-    def differ(self, what: str) -> None:
+    def differ(self, what: str | Told) -> None:
         self.same = False
         self.count += 1
         if len(self.differences) < SHOWN:
-            self.differences.append(what)
+            self.differences.append(what if isinstance(what, str) else what())
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -56,164 +60,118 @@ class Verdict:
 
 def verify(source: Path, destination: Path, rows: Sequence[Row] | None = None) -> Verdict:
     """Compares two checkpoints. Without `rows` those that the destination's provenance has are used. Raises `CheckpointError`."""
-    old, new = read(source), read(destination)
-    record = new.provenance or {}
-    found = Verdict(str(source), str(destination))
-    if rows is None:
-        given = record.get("user_rules") or []
-        rows = parse(given, f"{destination}: its provenance") if isinstance(given, list) else []
-    allowed = record.get("allowed")
+    try:
+        with uncollected():
+            return _verified(source, destination, rows)
+    except RecursionError:
+        raise Refused(f"{source} and {destination}: one of them is nested too deep to be compared") from None
+
+
+def _verified(source: Path, destination: Path, rows: Sequence[Row] | None) -> Verdict:
+    new = read(destination)
+    claimed = _claimed(new) if rows is None else []
+    allowed = (new.provenance or {}).get("allowed")
     allow = frozenset(name for name in allowed if isinstance(name, str)) if isinstance(allowed, list) else frozenset()
-    before = dict(_weights(old, main_state_dict(old.root)))
-    left, right = translated(old, rows, allow), translated(new, (), allow)
-    found.rules = list(left.applied)
-    found.warnings = left.warnings
-    after = dict(_weights(new, _restored(new, main_state_dict(right.root))))
-    dropped = {row.value for row in rows if row.kind == "drop"}
-    if not dropped:
-        _compare_hashes(found, before, after)
-    if new.format == "safetensors" and old.format != "safetensors":
-        _compare_safetensors(found, left, new, after)
-    else:
-        _compare_maps(found, dict(_leaves(old, left.root)), dict(_leaves(new, right.root)))
+    hashes: _BothHashes = {}, {}
+    right = translated(new, (), allow)
+    found = _compared(source, right, claimed if rows is None else rows, allow, hashes)
+    if claimed:
+        _tell_claims(found, source, right, claimed, allow, hashes)
+    return found
+
+
+def _tell_claims(
+    found: Verdict, source: Path, right: Work, claimed: Sequence[Row], allow: Collection[str], hashes: _BothHashes
+) -> None:
+    """What would differ without the rules; renames of weights as such, since they alone would make every name a difference."""
+    renames = [row for row in claimed if row.kind == "rename"]
+    applied = [row.value for row in renames if row.name in found.rules]
+    told = [f"weights are renamed, {value['from']!r} → {value['to']!r}" for value in applied]
+    try:
+        without = _compared(source, right, renames, allow, hashes)
+    except CheckpointError as error:
+        without = Verdict(found.source, found.destination, differences=[str(error)], count=1)
+    found.claims = [*told, *without.differences][:SHOWN]
+    found.claim_count = len(told) + without.count
+
+
+def _claimed(new: Checkpoint) -> list[Row]:
+    """The rules of a provenance, which is somebody else's word. Raises `CheckpointError` for what could take for ever."""
+    given, where = (new.provenance or {}).get("user_rules"), f"{new.path}: its provenance"
+    if not isinstance(given, list):
+        return []
+    if len(given) > _MOST_ROWS:
+        raise CheckpointError(f"{where} has over {_MOST_ROWS:,} rules: name the rules file with --rules")
+    return parse(given, where, patterns=False)
+
+
+def _compared(source: Path, right: Work, rows: Sequence[Row], allow: Collection[str], hashes: _BothHashes) -> Verdict:
+    old, new = read(source), right.checkpoint
+    found = Verdict(str(source), str(new.path))
+    with old.source.open() as ours, new.source.open() as theirs:
+        one, two = Side(old, ours, hashes[0]), Side(new, theirs, hashes[1])
+        before = _weights(one, main_state_dict(old.root))
+        left = translated(old, rows, allow)
+        found.rules = list(left.applied)
+        found.warnings = left.warnings
+        after = _weights(two, _restored(new, main_state_dict(right.root)))
+        _compare_hashes(found, before, after, [row.value.removesuffix(".") for row in rows if row.kind == "drop"])
+        if new.format == "safetensors" and old.format != "safetensors":
+            _compare_safetensors(found, left, one, two, after)
+        else:
+            ordered = {id(state) for _, state in state_dicts(left.root)} if new.format != "safetensors" else ()
+            for what in differences(one, two, left.root, right.root, ordered):
+                found.differ(what)
+    found.differences.sort()
     found.tensors = len(after)
     found.renamed = len(before.keys() - after.keys())
     return found
 
 
-def _weights(checkpoint: Checkpoint, state: dict[Any, Any]) -> Iterator[tuple[str, str]]:
-    with checkpoint.source.open() as descriptor:
-        seen: dict[object, str] = {}
-        for name, value in state.items():
-            tensor = tensor_of(value)
-            if tensor is not None:
-                yield str(name), _digest(checkpoint, descriptor, tensor, seen)
+def _weights(side: Side, state: dict[Any, Any]) -> dict[str, str]:
+    tensors = ((str(name), tensor_of(value)) for name, value in state.items())
+    return {name: side.hash(tensor) for name, tensor in tensors if tensor is not None}
 
 
-def _digest(checkpoint: Checkpoint, descriptor: int, tensor: Tensor, seen: dict[object, str]) -> str:
-    key = (
-        tensor.storage and tensor.storage.key,
-        tensor.dtype,
-        tensor.offset,
-        tensor.shape,
-        tensor.stride,
-        tensor.flags,
-    )
-    if key not in seen:
-        seen[key] = digest(checkpoint, descriptor, tensor) if tensor.storage else f"meta {tensor.dtype} {tensor.shape}"
-    return seen[key]
-
-
-def _compare_hashes(found: Verdict, before: dict[str, str], after: dict[str, str]) -> None:
-    """Names aside: none of the weights is lost, changed or new. One tensor may go from two names to one."""
-    gone, more = Counter(before.values()).keys() - after.values(), after.values() - Counter(before.values()).keys()
-    names = {value: name for name, value in {**after, **before}.items()}
-    for value in sorted(gone):
-        found.differ(f"the values of {names[value]!r} are in {found.source} only")
-    for value in sorted(more):
-        found.differ(f"the values of {names[value]!r} are in {found.destination} only")
+def _compare_hashes(found: Verdict, before: dict[str, str], after: dict[str, str], dropped: Sequence[str]) -> None:
+    """Names aside: none of the weights is lost, changed or new, but for those that a rule drops. One tensor may go from two names to one."""
+    there, known = set(after.values()), set(before.values())
+    below = tuple(f"{prefix}." for prefix in dropped)
+    for name, value in before.items():
+        if value not in there and not (f"{name}.".startswith(below) or f"{unwrapped(name)}.".startswith(below)):
+            found.differ(f"the values of {name!r} are in {found.source} only")
+    for name, value in after.items():
+        if value not in known:
+            found.differ(f"the values of {name!r} are in {found.destination} only")
 
 
 def _restored(checkpoint: Checkpoint, state: dict[Any, Any]) -> dict[Any, Any]:
     """With the tied weights of a safetensors file under all of their names."""
     try:
         tied = json.loads(checkpoint.metadata.get("tied", "{}"))
-    except ValueError:
+    except (ValueError, RecursionError):
         tied = {}
-    more = {name: state[first] for name, first in tied.items() if first in state} if isinstance(tied, dict) else {}
-    return {**state, **more}
+    pairs = tied.items() if isinstance(tied, dict) else ()
+    return {**state, **{name: state[first] for name, first in pairs if isinstance(first, str) and first in state}}
 
 
-def _compare_safetensors(found: Verdict, left: Work, new: Checkpoint, after: dict[str, str]) -> None:
-    """The weights by name, the hyper-parameters as JSON has them. The format has nothing else."""
-    _compare_maps(found, dict(_weights(left.checkpoint, main_state_dict(left.root))), after)
-    beside = new.path.with_suffix(".json")
+def _compare_safetensors(found: Verdict, left: Work, one: Side, two: Side, after: dict[str, str]) -> None:
+    """The weights by name, everything else as the JSON beside them has it. The format has nothing else."""
     try:
-        config = json.loads(beside.read_bytes())
-        theirs = config["checkpoint"].get("hyper_parameters", {})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        weights, extra, rest = checked_parts(left.root)
+        expected = as_json({**rest, **({"state_dict": extra} if extra else {})})
+    except Refused as error:
+        found.differ(f"{found.source} cannot be what {found.destination} was made from: {error}")
+        return
+    before = {name: one.hash(tensor) for name, tensor in weights.items()}
+    for what in differences(one, two, before, after, trail=(None, "state_dict")):
+        found.differ(what)
+    beside = Path(found.destination).with_suffix(".json")
+    try:
+        with opened(beside) as (descriptor, file):
+            theirs = json.loads(read_at(descriptor, 0, file.size))["checkpoint"]
+    except (CheckpointError, ValueError, KeyError, TypeError, RecursionError):
         found.differ(f"{beside} is not there or not what `translate` writes: the hyper-parameters are in it")
         return
-    _compare_maps(found, dict(_flat(as_json(hyper_parameters(left.root)), [])), dict(_flat(theirs, [])))
-
-
-def _compare_maps(found: Verdict, old: dict[str, str], new: dict[str, str]) -> None:
-    for where in old.keys() - new.keys():
-        found.differ(f"{where} is in {found.source} only")
-    for where in new.keys() - old.keys():
-        found.differ(f"{where} is in {found.destination} only")
-    for where, value in old.items():
-        if where in new and new[where] != value:
-            found.differ(f"{where} is {value[:80]} in {found.source} and {new[where][:80]} in {found.destination}")
-    found.differences.sort()
-
-
-def _flat(value: Any, trail: list[Step]) -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict) and value:
-        for key, item in value.items():
-            yield from _flat(item, [*trail, key])
-    elif isinstance(value, list) and value:
-        for index, item in enumerate(value):
-            yield from _flat(item, [*trail, index])
-    else:
-        yield place(trail), repr(value)
-
-
-def _leaves(checkpoint: Checkpoint, root: Any) -> Iterator[tuple[str, str]]:
-    """Each value by its place: tensors by hash, what is written as a plainer type as that type."""
-    with checkpoint.source.open() as descriptor:
-        hashes: dict[object, str] = {}
-        todo: list[tuple[list[Step], Any]] = [([], root)]
-        entered: dict[int, str] = {}
-        while todo:
-            trail, value = todo.pop()
-            tensor = tensor_of(value)
-            if tensor is not None:
-                yield place(trail), f"tensor {tensor.requires_grad} {_digest(checkpoint, descriptor, tensor, hashes)}"
-                continue
-            value = _plain(value)
-            parts = _parts(value)
-            if parts is None:
-                yield place(trail), repr(value)
-                continue
-            where = place(trail)
-            shared = not (isinstance(value, tuple) and is_short(value))  # of plain values nobody can tell
-            if shared and entered.setdefault(id(value), where) != where:
-                yield where, f"as {entered[id(value)]}"
-                continue
-            yield where, type(value).__name__ if not isinstance(value, Call) else f"a call of {name_of(value.function)}"
-            todo += [([*trail, step], part) for step, part in parts]
-
-
-def _plain(value: Any) -> Any:
-    plain = number(value)
-    if plain is not None:
-        return plain
-    if type(value) is Global:
-        return str(ALIASES.get(str(value), value))
-    if type(value) is Storage:
-        return f"storage of {value.size} {value.dtype}"
-    if type(value) is Call and value.state is ABSENT:
-        if value.function == DEFAULTDICT:
-            return value.items or {}
-        if value.function == DEQUE:
-            first = value.args[0] if isinstance(value.args, tuple) and value.args else None
-            return [*(first if isinstance(first, list) else ()), *(value.appended or ())]
-    return set(value) if type(value) is frozenset else value
-
-
-def _parts(value: Any) -> list[tuple[Step, Any]] | None:
-    if isinstance(value, dict):
-        attributes = getattr(value, "attributes", None)
-        return [*value.items(), *([("attributes", attributes)] if attributes is not None else [])]
-    if isinstance(value, (list, tuple)):
-        return list(enumerate(value)) if len(value) else None
-    if isinstance(value, Call):
-        found: list[tuple[Step, Any]] = [
-            ("args", value.args),
-            ("kwargs", value.kwargs),
-            ("appended", value.appended),
-            ("items", value.items),
-        ]
-        return found + ([("state", value.state)] if value.state is not ABSENT else [])
-    return None
+    for what in differences(one, two, expected, theirs):
+        found.differ(what)

@@ -10,6 +10,7 @@ from legacy.checkpoint import Checkpoint, read
 from legacy.checkpoint.as_json import as_json
 from legacy.checkpoint.kinds import LIGHTNING, hyper_parameters, is_state_dict, kind_of
 from legacy.checkpoint.tensors import tensors
+from legacy.terminal import visible
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -71,7 +72,7 @@ def _told(found: dict[str, Any]) -> str:
         if found["globals"][sort]:
             lines.append(f"  {meaning}")
             lines += [f"    {name} at {', '.join(found['places'][name])}" for name in found["globals"][sort]]
-    return "\n".join(lines)
+    return "\n".join(map(visible, lines))
 
 
 def _short(value: Any) -> str:

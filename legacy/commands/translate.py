@@ -8,6 +8,7 @@ from pathlib import Path
 
 from legacy.checkpoint import CheckpointError
 from legacy.checkpoint.rules.user import load
+from legacy.terminal import visible
 from legacy.translate import Options, Report, translate
 
 
@@ -64,4 +65,4 @@ def told(report: Report) -> str:
     if report.written:
         told = f"; the source's SHA-256 is {report.sha256}" if report.sha256 else ""
         lines.append(f"  {report.bytes:,} bytes in {report.seconds:.2f} s{told}")
-    return "\n".join(lines)
+    return "\n".join(map(visible, lines))

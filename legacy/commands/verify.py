@@ -10,6 +10,7 @@ from typing import Any
 
 from legacy.checkpoint import CheckpointError
 from legacy.checkpoint.rules.user import Row, load
+from legacy.terminal import failure, visible
 from legacy.verify import Verdict, verify
 
 
@@ -35,13 +36,15 @@ def _folders(arguments: argparse.Namespace, rows: list[Row] | None) -> int:
         try:
             verdict = verify(arguments.source / name, made, rows)
             _run(arguments, verdict)
+        except Exception as error:  # one file never stops the rest
+            text, failed = failure(arguments.source / name, error)
+            found.append({"source": name, "same": False, "error": text, "status": failed})
+            status = max(status, failed)
+            print(f"{name}: {visible(text)}", file=sys.stderr)
+        else:
             found.append(verdict.as_json())
             status = max(status, 0 if verdict.same else 1)
             print(told(verdict), file=sys.stderr if arguments.json else sys.stdout)
-        except CheckpointError as error:
-            found.append({"source": name, "same": False, "error": str(error), "status": error.status})
-            status = max(status, error.status)
-            print(f"{name}: {error}", file=sys.stderr)
     if arguments.json:
         print(json.dumps({"same": status == 0, "files": found}))
     return status
@@ -59,8 +62,13 @@ def _run(arguments: argparse.Namespace, verdict: Verdict) -> None:
             Path(verdict.source), Path(verdict.destination), arguments.builder, arguments.rules, **given
         ):
             verdict.differ(what)
-    except (ValueError, RuntimeError, TypeError) as error:
-        raise CheckpointError(f"{verdict.source} could not be run: {error}") from error
+    except CheckpointError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever a builder of the user's own does
+        raise CheckpointError(
+            f"{verdict.source} and {verdict.destination} could not be run with the builder {arguments.builder}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
     verdict.ran = True
 
 
@@ -73,12 +81,18 @@ def _translation(folder: Path, target: str) -> Path:
 def told(verdict: Verdict) -> str:
     """The verdict for a terminal."""
     names = f"{verdict.source} and {verdict.destination}"
+    lines = [f"{names} differ in {verdict.count:,} places"]
     if verdict.same:
         rules = f", under {len(verdict.rules)} rules ({', '.join(verdict.rules)})" if verdict.rules else ""
-        return f"{names} are the same: {verdict.tensors:,} weights, hash by hash, and everything else{rules}" + (
-            ", and so are their rates for random input and their weights after one more step" if verdict.ran else ""
-        )
-    lines = [f"{names} differ in {verdict.count:,} places", *(f"  {where}" for where in verdict.differences)]
-    if verdict.count > len(verdict.differences):
-        lines.append(f"  and {verdict.count - len(verdict.differences):,} more")
-    return "\n".join(lines)
+        ran = ", and so are their rates for random input and their weights after one more step" if verdict.ran else ""
+        lines = [f"{names} are the same: {verdict.tensors:,} weights, hash by hash, and everything else{rules}{ran}"]
+    lines += _listed(verdict.differences, verdict.count)
+    if verdict.claims:
+        lines.append("  only because the new file says so itself, in rules that were not given with --rules:")
+        lines += [f"  {line}" for line in _listed(verdict.claims, verdict.claim_count)]
+    return "\n".join(map(visible, lines))
+
+
+def _listed(told: list[str], count: int) -> list[str]:
+    more = [f"  and {count - len(told):,} more"] if count > len(told) else []
+    return [f"  {each}" for each in told] + more

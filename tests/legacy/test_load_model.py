@@ -172,6 +172,16 @@ def test_the_scripts_configs_may_lie_elsewhere(script: tuple[Path, str, str], tm
     assert len(rates(module, "MultiDatasetModel")) == len(batches("MultiDatasetModel")[0])
 
 
+def test_the_scripts_sessions_are_called_by_what_they_say(script: tuple[Path, str, str]) -> None:
+    """Configs that come from no file have no file's name."""
+    given = dataset_configs()
+    del given[1]["session"]
+    module: Any = legacy.load_model(
+        script[0], lambda config, sessions: build_model(config, dataset_configs()), dataset_configs=given
+    )
+    assert module.names == [given[0]["session"], "dataset_1"]
+
+
 def test_the_scripts_module_with_another_builder(script: tuple[Path, str, str]) -> None:
     found, expected = (rates(legacy.load_model(script[0], *more), "MultiDatasetModel") for more in ([HERE], []))
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
