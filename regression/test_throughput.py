@@ -11,7 +11,8 @@ import pytest
 
 from regression.conftest import TIMED, device
 from regression.scenarios import Side, Studies
-from regression.throughput.pairs import Command, Throughput, benchmark_pairs
+from regression.throughput.command import Command
+from regression.throughput.pairs import Throughput, benchmark_pairs
 
 pytestmark = pytest.mark.cpu
 PAIRS = 7

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
-from regression.throughput.pairs import THRESHOLD, Pair, Throughput, measure, parse
+from regression.record import RecordingError
+from regression.throughput.command import parse
+from regression.throughput.pairs import THRESHOLD, Pair, Throughput, measure
 
 EXAMPLE = "example: python -m regression throughput --pairs 10 --old 'python old/train.py --epochs 2' --new 'python -m new.train --epochs 2'"
 
@@ -31,18 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(told: argparse.Namespace) -> int:
     """0 not slower, 1 slower or undecided."""
-    if told.pairs < 1 or told.warmup < 0 or (told.steps is not None and told.steps < 1):
-        from regression.record import RecordingError
-
-        raise RecordingError("--pairs and --steps are at least 1, --warmup at least 0")
+    _check(told)
     overrides: dict[str, Any] = {} if told.steps is None else {"max_steps": told.steps}
     if told.device:
         overrides.update(accelerator=told.device, devices=1)
     progress: list[Pair] = []
 
     def say(pair: Pair) -> None:
-        import sys
-
         progress.append(pair)
         where = f"pair {len(progress)} of {told.pairs}, {pair.order}"
         print(f"{where}: {pair.old:.2f} ms → {pair.new:.2f} ms, × {pair.ratio:.3f}", file=sys.stderr)
@@ -63,6 +63,18 @@ def run(told: argparse.Namespace) -> int:
     else:
         show(found)
     return 0 if found.verdict == "not slower" else 1
+
+
+def _check(told: argparse.Namespace) -> None:
+    """Raises RecordingError for what would come to nothing after hours of timing."""
+    if told.pairs < 1 or told.warmup < 0 or (told.steps is not None and told.steps < 1):
+        raise RecordingError("--pairs and --steps are at least 1, --warmup at least 0")
+    if not (math.isfinite(told.threshold) and told.threshold > 0):
+        raise RecordingError(
+            f"--threshold {told.threshold}: a multiple of the old throughput is expected, as {THRESHOLD}"
+        )
+    if told.save and (Path(told.save).is_dir() or not os.access(Path(told.save).resolve().parent, os.W_OK)):
+        raise RecordingError(f"--save {told.save}: no file can be written there; name one in a folder that exists")
 
 
 def show(found: Throughput) -> None:

@@ -11,6 +11,12 @@ import numpy as np
 
 LEVEL = 0.95
 RESAMPLES = 10_000
+# with as many, order statistics reach the level
+FEWEST = 6
+# more pairs than these nobody waits for
+MOST = 300
+# half the interval of the median of many, in standard deviations over the square root of their number: 1.96 · √(π / 2)
+WIDTH = 2.456
 # 97.5 % quantiles of Student's t with n - 1 degrees of freedom
 STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
 
@@ -36,7 +42,7 @@ def interval(ratios: Sequence[float]) -> Interval:
     """
     values = np.sort(np.asarray(ratios, dtype=float))
     n = len(values)
-    if n < 6:
+    if n < FEWEST:
         return _student(np.log(values))
     resampled = np.random.default_rng(0).choice(values, (RESAMPLES, n))
     low, high = np.quantile(np.median(resampled, axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
@@ -79,11 +85,16 @@ def more_pairs(found: Interval, n: int, threshold: float) -> int:
     """
     How many more would decide, if the median stays where it is and the interval narrows with the square root of the number.
 
-    0 where nothing needs to be decided.
+    0 where nothing needs to be decided, and where the median is so near to the threshold that more than `MOST` would be needed.
     """
     if verdict(found, threshold) != "undecided":
         return 0
+    if n == 1:
+        return FEWEST - n
     distance = abs(found.median - threshold)
     reach = found.median - found.low if found.median >= threshold else found.high - found.median
-    needed = n * (reach / distance) ** 2 if distance > 0 else 1e3
-    return max(math.ceil(min(needed, 1e3)) - n, 1)
+    if n in STUDENT:
+        reach *= WIDTH / STUDENT[n]  # the quantile shrinks as well
+    if distance == 0 or n * (reach / distance) ** 2 > n + MOST:
+        return 0
+    return max(math.ceil(n * (reach / distance) ** 2), FEWEST, n + 1) - n

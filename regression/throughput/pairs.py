@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
-import shlex
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -17,30 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from regression.record import ROOT, RecordingError, surroundings
+from regression.throughput.command import Command
 from regression.throughput.interval import Interval, interval, more_pairs, verdict
 
 START = f"import sys; sys.path.append({str(ROOT)!r}); from regression.throughput.steps import main; main()"
 THRESHOLD = 0.98
-
-
-@dataclass(frozen=True)
-class Command:
-    """A command line, taken apart: `VARIABLE=value … python SCRIPT ARGS…`. `arguments` begin with the script or `-m`."""
-
-    text: str
-    python: str
-    arguments: tuple[str, ...]
-    environment: Mapping[str, str]
-    folder: Path | None = None
-
-    @property
-    def is_python(self) -> bool:
-        return bool(self.python)
+TOO_CLOSE = "too close to what is asked for to be decided by more pairs"
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Milliseconds a step of a run of each (of the whole run, where nothing is trained), and peak memory in bytes."""
+    """Milliseconds a step of a run of each (of all of it, where nothing is trained), and peak memory in bytes."""
 
     order: str
     old: float
@@ -56,7 +41,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Throughput:
-    """What the pairs say. `unit` is what was timed: `step`, or `run` where a command trains nothing."""
+    """What the pairs say. `unit` is what was timed: a `step`, a `script` that trains nothing, or a `run` of what is not Python."""
 
     pairs: list[Pair]
     threshold: float
@@ -86,7 +71,9 @@ class Throughput:
             f"{self.verdict}: {found.median:.3f} × the old throughput, interval {found.low:.3f} to {found.high:.3f} "
             f"({100 * found.level:.0f} %, {len(self.pairs)} pairs, by {self.unit}), at least {self.threshold:g} is asked for"
         )
-        return told + (f"; {self.more_pairs} more pairs would decide" if self.more_pairs else "")
+        if self.verdict == "undecided":
+            told += f"; {self.more_pairs} more pairs would decide" if self.more_pairs else f"; {TOO_CLOSE}"
+        return told
 
     def to_json(self) -> dict[str, Any]:
         found, memory = self.interval, self.memory
@@ -103,33 +90,6 @@ class Throughput:
             "memory_interval": [memory.low, memory.high if math.isfinite(memory.high) else None],
             "pairs": [{**asdict(pair), "ratio": pair.ratio} for pair in self.pairs],
         }
-
-
-def parse(text: str, folder: Path | None = None) -> Command:
-    """
-    Raises:
-        RecordingError: nothing to run, or quotes that do not close
-    """
-    try:
-        words = shlex.split(text)
-    except ValueError as error:
-        raise RecordingError(f"{text!r}: not a command line ({error})") from error
-    environment = {}
-    while words and "=" in words[0] and words[0].split("=")[0].isidentifier():
-        name, _, value = words.pop(0).partition("=")
-        environment[name] = value
-    if not words:
-        raise RecordingError(f"{text!r}: a command is expected, as in --old 'python train.py --steps 20'")
-    python = ""
-    if Path(words[0]).name.startswith("python"):
-        python, words = words[0], words[1:]
-    elif words[0].endswith(".py") or words[0] == "-m":
-        python = sys.executable
-    if python in ("python", "python3"):
-        python = sys.executable  # the one that has what the harness has
-    if python and (not words or (words[0].startswith("-") and words[0] != "-m")):
-        raise RecordingError(f"{text!r}: a script, or -m and a module, is expected behind {python or 'python'}")
-    return Command(text, python, tuple(words), environment, folder)
 
 
 def measure(
@@ -157,7 +117,8 @@ def measure(
             units.add(seen[name][2])
         if len(units) > 1:
             raise RecordingError(
-                "one command trains with Lightning and the other does not: their steps cannot be compared"
+                f"one command is timed by {' and the other by '.join(sorted(units))}: give two that train with Lightning, "
+                "two Python scripts that do not, or two other commands"
             )
         made.append(Pair(" then ".join(order), seen["old"][0], seen["new"][0], seen["old"][1], seen["new"][1]))
         told(made[-1])
@@ -165,16 +126,19 @@ def measure(
 
 
 def run(command: Command, who: str, warmup: int, overrides: Mapping[str, Any]) -> tuple[float, int, str]:
-    """Median milliseconds of a step, or of the run; peak memory in bytes; what was timed."""
+    """Mean milliseconds of a step, or those of the script or the run; peak memory in bytes; what was timed."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "steps.json"
         told = json.dumps({"command": command.arguments, "overrides": dict(overrides), "out": str(out)})
-        words = [command.python, "-c", START, told] if command.is_python else list(command.arguments)
-        environment = surroundings({**os.environ, **command.environment})
+        clocked = [command.python, *command.options, "-c", START, told]
         began = time.perf_counter()
         try:
             process = subprocess.Popen(
-                words, cwd=command.folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+                clocked if command.is_python else list(command.arguments),
+                cwd=command.folder,
+                env=surroundings({**os.environ, **command.environment}),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
             )
         except OSError as error:
             raise RecordingError(f"{who} ({command.text}) cannot be started: {error}") from error
@@ -185,18 +149,22 @@ def run(command: Command, who: str, warmup: int, overrides: Mapping[str, Any]) -
         seconds = time.perf_counter() - began
         if process.returncode != 0:
             raise RecordingError(f"{errors[-4000:]}{who} ({command.text}) ended with status {process.returncode}")
-        seen: dict[str, Any] = (
-            json.loads(out.read_text()) if out.exists() else {"steps": [], "peak_bytes": usage.ru_maxrss * 1024}
-        )
+        if not command.is_python:
+            return 1e3 * seconds, usage.ru_maxrss * 1024, "run"
+        if not out.exists():
+            raise RecordingError(
+                f"{who} ({command.text}) ends its process by itself, before its times could be written"
+            )
+        seen: dict[str, Any] = json.loads(out.read_text())
     if not seen["steps"]:
-        return 1e3 * seconds, seen["peak_bytes"], "run"
-    # the first step of an epoch waits for its workers: that is counted by the epoch, not by the step
+        return 1e3 * seen["seconds"], seen["peak_bytes"], "script"
     steps = [step for epoch in seen["steps"] for step in epoch][warmup:]
     if not steps:
         raise RecordingError(
             f"{who} ({command.text}) trains no step beyond the {warmup} of its warm-up: let it train longer, or give --warmup"
         )
-    return statistics.median(steps), seen["peak_bytes"], "step"
+    # not the median: worker processes hand their batches over in bursts, and the waiting is then in a few steps only
+    return statistics.fmean(steps), seen["peak_bytes"], "step"
 
 
 def benchmark_pairs(benchmark: Any, old: Command, new: Command, pairs: int, **options: Any) -> Throughput:

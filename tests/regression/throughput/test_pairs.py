@@ -9,63 +9,131 @@ from pathlib import Path
 
 import pytest
 
+from regression.cli import main
 from regression.record import RecordingError
-from regression.throughput.pairs import Pair, Throughput, measure, parse
+from regression.throughput.command import parse
+from regression.throughput.pairs import Pair, Throughput, measure, run
 
 ROOT = Path(__file__).parents[3]
 TRAINS = """
 import sys, time, torch, pytorch_lightning as pl
+told = dict(word.split("=") for word in sys.argv[1:])
 class Net(pl.LightningModule):
     def __init__(self):
         super().__init__()
         self.head = torch.nn.Linear(2, 1)
     def training_step(self, batch, batch_idx):
-        time.sleep(float(sys.argv[1]))
+        time.sleep(float(told.get("step", 0)))
         return self.head(batch).sum()
+    def validation_step(self, batch, batch_idx):
+        time.sleep(float(told.get("validation", 0)))
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0.1)
-trainer = pl.Trainer(max_epochs=2, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
-trainer.fit(Net(), torch.utils.data.DataLoader(torch.randn(10, 2)))
+class Data(torch.utils.data.Dataset):
+    def __len__(self):
+        return 10
+    def __getitem__(self, i):
+        time.sleep(float(told.get("burst", 0)) if i % 5 == 4 else 0)
+        return torch.ones(2)
+trainer = pl.Trainer(max_epochs=2, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+                     val_check_interval=5)
+trainer.fit(Net(), torch.utils.data.DataLoader(Data()), torch.utils.data.DataLoader(torch.ones(1, 2)))
 """
+
+
+@pytest.fixture
+def train(tmp_path: Path) -> str:
+    """A command that trains 20 steps; behind it `step=SECONDS`, `burst=SECONDS` for every fifth batch, `validation=SECONDS`."""
+    (tmp_path / "train.py").write_text(TRAINS)
+    return f"python {tmp_path / 'train.py'}"
 
 
 def throughput(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "regression", "throughput", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
 
 
-def test_a_trainer_four_times_as_slow(tmp_path: Path) -> None:
-    script = tmp_path / "train.py"
-    script.write_text(TRAINS)
+def test_a_trainer_twenty_times_as_slow(train: str, tmp_path: Path) -> None:
     save = tmp_path / "saved.json"
-    old, new = f"python {script} 0.01", f"python {script} 0.04"
-    done = throughput("--pairs", 3, "--old", old, "--new", new, "--json", "--save", save)
+    done = throughput(
+        "--pairs", 3, "--old", f"{train} step=0.01", "--new", f"{train} step=0.2", "--json", "--save", save
+    )
     told = json.loads(done.stdout)
     assert done.returncode == 1 and told["verdict"] == "slower" and told["unit"] == "step", done.stderr
     assert [pair["order"] for pair in told["pairs"]] == ["old then new", "new then old", "old then new"]
-    assert all(pair["old"] >= 10 and pair["new"] >= 40 for pair in told["pairs"]), (
+    assert all(pair["old"] >= 10 and pair["new"] >= 200 for pair in told["pairs"]), (
         "milliseconds, the training step within"
     )
     assert json.loads(save.read_text()) == told and told["memory_ratio"] == pytest.approx(1, abs=0.1)
 
 
-def test_a_command_that_trains_nothing_is_timed_whole() -> None:
-    done = throughput("--pairs", 3, "--old", "sleep 0.4", "--new", "NAME=value sleep 0.05")
+def test_waiting_for_every_fifth_batch_is_seen(train: str) -> None:
+    """As batches come from worker processes that are slower than the training: the median step knows nothing of it."""
+    found = measure(parse(train), parse(f"{train} burst=1"), 1)
+    assert found.pairs[0].new > 1000 / 5 / 2 and found.pairs[0].ratio < 0.5, "four waits in 17 steps"
+
+
+def test_validation_between_two_steps_is_no_part_of_them(train: str) -> None:
+    assert run(parse(f"{train} validation=5"), "it", 3, {})[0] < 1000, "one in 17 steps"
+
+
+def test_a_command_that_is_no_python_is_timed_whole() -> None:
+    done = throughput("--pairs", 3, "--old", "sleep 1", "--new", "NAME=value sleep 0.01")
     assert done.returncode == 0 and "not slower" in done.stdout and "by run" in done.stdout, done.stderr
 
 
+def test_a_script_that_trains_nothing_is_timed_without_the_start_of_the_clock(tmp_path: Path) -> None:
+    (tmp_path / "sleeps.py").write_text("import sys, time; time.sleep(float(sys.argv[1]))")
+    one, other = (parse(f"python {tmp_path / 'sleeps.py'} {seconds}") for seconds in (0.05, 1.05))
+    found = measure(one, other, 1)
+    assert found.unit == "script" and found.pairs[0].ratio < 0.5, "with torch and Lightning to import it is nearly 1"
+
+
+def test_a_script_and_a_program_are_not_compared(tmp_path: Path) -> None:
+    (tmp_path / "nothing.py").touch()
+    with pytest.raises(RecordingError, match="timed by run and the other by script"):
+        measure(parse(f"python {tmp_path / 'nothing.py'}"), parse("true"), 1)
+
+
 @pytest.mark.parametrize("command", ["", "'", "python", "python -x", "no-such-command", "false", "python nowhere.py"])
-def test_what_cannot_be_run_is_a_sentence(command: str) -> None:
-    done = throughput("--pairs", 1, "--old", command, "--new", "true")
-    assert done.returncode == 2 and done.stdout == "", done.stderr
-    assert ("Traceback" in done.stderr) == ("nowhere" in command), "the command's own, and only that"
+def test_what_cannot_be_run_is_a_sentence(command: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["throughput", "--pairs", "1", "--old", command, "--new", "true"]) == 2
+    told = capfd.readouterr()
+    assert told.out == "" and told.err and "Traceback" not in told.err
 
 
-def test_too_few_steps(tmp_path: Path) -> None:
-    (tmp_path / "train.py").write_text(TRAINS)
-    command = parse(f"python {tmp_path / 'train.py'} 0")
+def test_a_script_that_fails_tells_its_own_traceback(tmp_path: Path) -> None:
+    script = tmp_path / "fails.py"
+    script.write_text("def inner():\n    raise ValueError('no such recording')\ninner()\n")
+    with pytest.raises(RecordingError) as failed:
+        measure(parse(f"python {script}"), parse("true"), 1)
+    told = str(failed.value)
+    assert told.startswith(f'Traceback (most recent call last):\n  File "{script}", line 3') and "status 1" in told
+    with pytest.raises(RecordingError, match=r"^ImportError: No module named no_such\nthe old command"):
+        measure(parse("python -m no_such"), parse("true"), 1)
+
+
+@pytest.mark.parametrize(
+    ("option", "word"),
+    [
+        (("--save", "/nowhere/x.json"), "no file can be written there"),
+        (("--save", ROOT), "no file can be written there"),
+        (("--threshold", "nan"), "a multiple of the old throughput"),
+        (("--threshold", "inf"), "a multiple of the old throughput"),
+        (("--pairs", 0), "at least 1"),
+    ],
+)
+def test_a_bad_option_is_a_sentence_before_anything_runs(
+    option: tuple[object, ...], word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["throughput", *map(str, option), "--old", f"touch {tmp_path / 'ran'}", "--new", "true"]
+    assert main(asked) == 2 and word in capsys.readouterr().err
+    assert not (tmp_path / "ran").exists()
+
+
+def test_too_few_steps(train: str) -> None:
     with pytest.raises(RecordingError, match="no step beyond the 30"):
-        measure(command, command, 1, warmup=30)
+        measure(parse(train), parse(train), 1, warmup=30)
 
 
 def test_swapping_both_inverts_the_ratio() -> None:
@@ -75,11 +143,3 @@ def test_swapping_both_inverts_the_ratio() -> None:
     assert one.interval.median == pytest.approx(1 / other.interval.median)
     assert one.memory.median == pytest.approx(2) and other.memory.median == pytest.approx(0.5)
     assert (one.verdict, other.verdict) == ("slower", "not slower")
-
-
-def test_the_interpreter_and_variables_of_a_command() -> None:
-    found = parse("A=1 B='x y' /usr/bin/python3.11 train.py --lr '1 2'")
-    assert found.environment == {"A": "1", "B": "x y"} and found.python == "/usr/bin/python3.11"
-    assert found.arguments == ("train.py", "--lr", "1 2")
-    assert parse("python -m train --x").arguments == ("-m", "train", "--x")
-    assert parse("train.py").python == sys.executable and not parse("bash run.sh").is_python
