@@ -3,57 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
-from legacy import __version__
 from legacy.checkpoint import CheckpointError
-from legacy.translate import Options, translate
+from legacy.checkpoint.files import Identity
+from legacy.layout import check_folders, check_targets, found, targets
+from legacy.manifest import Manifest, Task, stat
+from legacy.terminal import failure
+from legacy.translate import Options, outputs, translate
 from legacy.workers import each
 
-SUFFIXES: Final = frozenset({".ckpt", ".pt", ".pth", ".bin", ".safetensors"})
 _KILLED: Final = "the process that read it was killed: out of memory?"
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One file of an archive; `name` and `target` are below the two folders."""
-
-    name: str
-    target: str
-    source: Path
-    destination: Path
-    options: Options
-
-
-def files(source: Path, destination: Path, to: str = "ckpt") -> Iterator[tuple[str, str]]:
-    """The checkpoints below `source`, sorted, each with the name it will have below `destination`, which is left out where it lies within."""
-    found = sorted(_below(source, destination))
-    wanted = {name: str(_target(Path(name), to)) for name in found}
-    taken = Counter(wanted.values())
-    for name, target in wanted.items():  # a.ckpt and a.pt cannot both be a.safetensors
-        yield name, target if taken[target] == 1 else f"{name}.{to}"
-
-
-def _target(name: Path, to: str) -> Path:
-    return name.with_suffix(f".{to}") if to == "safetensors" or name.suffix == ".safetensors" else name
-
-
-def _below(source: Path, destination: Path) -> Iterator[str]:
-    own = os.path.realpath(destination)
-    for folder, subfolders, names in os.walk(source):
-        subfolders[:] = [name for name in subfolders if os.path.realpath(os.path.join(folder, name)) != own]
-        for name in names:
-            if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith("."):
-                yield os.path.relpath(os.path.join(folder, name), source)
 
 
 def translate_archive(
@@ -69,19 +37,24 @@ def translate_archive(
 
     Raises `CheckpointError` where the folders cannot be used at all.
     """
-    _check_folders(source, destination)
+    check_folders(source, destination)
     began = time.perf_counter()
+    below = found(source, destination)
+    every = [
+        Task(name, target, source / name, destination / target, options)
+        for name, target in targets(below.names, options.to).items()
+    ]
     manifest = Manifest(destination, options, shard)
-    every = list(files(source, destination, options.to))
-    mine = every[shard[0] - 1 :: shard[1]]
-    tasks = [Task(name, target, source / name, destination / target, options) for name, target in mine]
+    written = (path for task in every for path in outputs(task.destination, options.to))
+    check_targets(below.spared, destination, [manifest.path, *written])
+    tasks = every[shard[0] - 1 :: shard[1]]
     left = [task for task in tasks if not manifest.done(task)]
     count = Counter[int]()
     failed: list[dict[str, Any]] = []
     with manifest.opened() as write, _progress(len(left), sum(_size(task.source) for task in left)) as advance:
         workers = min(jobs or os.cpu_count() or 1, len(left)) or 1
-        for task, line in each(run_task, left, workers):
-            line = line or _line(task, {"status": 2, "error": _KILLED})
+        for task, line in each(partial(run_task, spared=below.spared), left, workers):
+            line = line or task.line({"status": 2, "error": _KILLED})
             write(line)
             count[line["status"]] += 1
             if line["status"]:
@@ -96,137 +69,54 @@ def translate_archive(
         "failed": len(failed),
         "failures": [{"source": line["source"], "status": line["status"], "error": line["error"]} for line in failed],
         "dry_run": options.dry_run,
+        "unrecorded": manifest.unwritten,
         "manifest": None if options.dry_run else str(manifest.path),
         "seconds": round(time.perf_counter() - began, 3),
     }
     print(json.dumps(summary) if as_json else _told(summary))
-    return max(count, default=0)
+    if manifest.why is None:
+        return max(count, default=0)
+    print(
+        f"translate: {manifest.path} could not be written: {manifest.why.strerror}. It has no line for {manifest.unwritten:,} files: "
+        "make room and run the same again, which does those anew",
+        file=sys.stderr,
+    )
+    return max(2, *count)
 
 
-def _check_folders(source: Path, destination: Path) -> None:
-    if destination.exists() and not destination.is_dir():
-        raise CheckpointError(f"{destination} is a file: {source} is a folder, and goes into one")
-    if os.path.realpath(source) == os.path.realpath(destination):
-        raise CheckpointError(f"{destination} is the folder that is read: give another one to write to")
-
-
-def run_task(task: Task) -> dict[str, Any]:
+def run_task(task: Task, spared: Collection[Identity] = ()) -> dict[str, Any]:
     """What the manifest says of one file; no exception leaves it."""
     began = time.perf_counter()
     try:
         if not task.options.dry_run:
-            task.destination.parent.mkdir(parents=True, exist_ok=True)
-            for partial in task.destination.parent.glob(f".{_literal(task.destination.name[:100])}.????????.partial"):
-                partial.unlink(missing_ok=True)  # of a run that was killed
-        found = translate(task.source, task.destination, task.options).as_json()
+            _make_room(task)
+        found = translate(task.source, task.destination, task.options, spared).as_json()
         rules = [rule["name"] for rule in found["rules"]]
         outcome: dict[str, Any] = {**found, "status": 0, "error": None, "rules": rules}
-    except CheckpointError as error:
-        outcome = {"status": error.status, "error": str(error)}
-    except MemoryError:
-        outcome = {"status": 2, "error": f"{task.source}: there is not enough memory for it"}
     except Exception as error:  # one file never stops the rest
-        outcome = {"status": 2, "error": f"{task.source}: {type(error).__name__}: {error}"}
-    return _line(task, {**outcome, "seconds": round(time.perf_counter() - began, 3)})
+        text, status = failure(task.source, error)
+        outcome = {"status": status, "error": text}
+    return task.line({**outcome, "seconds": round(time.perf_counter() - began, 3)})
+
+
+def _make_room(task: Task) -> None:
+    """The folder it goes to, without what a run that was killed had begun."""
+    folder = task.destination.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in outputs(task.destination, task.options.to):
+            for begun in folder.glob(f".{_literal(path.name[:100])}.????????.partial"):
+                begun.unlink(missing_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"{folder} cannot be written to: {error.strerror}") from None
 
 
 def _literal(name: str) -> str:
     return "".join(f"[{char}]" if char in "[*?" else char for char in name)
 
 
-def _line(task: Task, outcome: dict[str, Any]) -> dict[str, Any]:
-    found = _stat(task.source)
-    return {
-        **outcome,
-        "source": task.name,
-        "destination": task.target,
-        "source_bytes": found.st_size if found else None,
-        "source_mtime_ns": found.st_mtime_ns if found else None,
-        "options": options_key(task.options),
-    }
-
-
-def options_key(options: Options) -> str:
-    """Equal for equal translations: with another the file is translated anew."""
-    rows = [dict(row.text) for row in options.rows]
-    text = json.dumps(
-        [__version__, options.to, rows, sorted(options.allow), options.hashed], sort_keys=True, default=str
-    )
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-class Manifest:
-    """`manifest.jsonl` in the destination: one JSON object a file. Each shard has its own, and all are looked at."""
-
-    def __init__(self, folder: Path, options: Options, shard: tuple[int, int]) -> None:
-        index, shards = shard
-        self.path = folder / ("manifest.jsonl" if shards == 1 else f"manifest-{index}-of-{shards}.jsonl")
-        self._dry = options.dry_run
-        self._key = options_key(options)
-        self._lines: dict[str, dict[str, Any]] = {}
-        for path in sorted(folder.glob("manifest*.jsonl"), key=lambda path: path.stat().st_mtime_ns):
-            for line in _lines(path):
-                self._lines[str(line.get("source"))] = line
-
-    def done(self, task: Task) -> bool:
-        """Whether the file was translated before, in the same way, and neither it nor its translation has changed."""
-        line, source, made = self._lines.get(task.name), _stat(task.source), _stat(task.destination)
-        return (
-            line is not None
-            and source is not None
-            and made is not None
-            and line.get("status") == 0
-            and (line.get("options"), line.get("destination")) == (self._key, task.target)
-            and (line.get("source_bytes"), line.get("source_mtime_ns")) == (source.st_size, source.st_mtime_ns)
-            and line.get("bytes") == made.st_size
-        )
-
-    @contextlib.contextmanager
-    def opened(self) -> Iterator[Callable[[dict[str, Any]], None]]:
-        """A function that adds a line, on disk when it returns; of a dry run nothing is kept."""
-        if self._dry:
-            yield lambda line: None
-            return
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            file = self.path.open("a+b")
-        except OSError as error:
-            raise CheckpointError(f"{self.path} cannot be written: {error.strerror}") from None
-        with file:
-            _end_torn_line(file)
-
-            def write(line: dict[str, Any]) -> None:
-                file.write(json.dumps(line).encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-
-            yield write
-
-
-def _end_torn_line(file: IO[bytes]) -> None:
-    end = file.seek(0, os.SEEK_END)
-    if end:
-        file.seek(end - 1)
-        if file.read(1) != b"\n":
-            file.write(b"\n")
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    for text in path.read_bytes().splitlines():
-        with contextlib.suppress(ValueError):  # cut off when a run was killed
-            line = json.loads(text)
-            if isinstance(line, dict):
-                yield line
-
-
-def _stat(path: Path) -> os.stat_result | None:
-    with contextlib.suppress(OSError):
-        return path.stat()
-    return None
-
-
 def _size(path: Path) -> int:
-    found = _stat(path)
+    found = stat(path)
     return found.st_size if found else 0
 
 

@@ -62,7 +62,9 @@ def _translate(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("source", type=Path, metavar="SRC", help="a checkpoint or a folder of them")
     sub.add_argument("destination", type=Path, metavar="DST", help="a file or folder to write; never SRC itself")
     sub.add_argument(
-        "--to", choices=["ckpt", "safetensors"], default="ckpt", help="safetensors: weights, and JSON beside them"
+        "--to",
+        choices=["ckpt", "safetensors"],
+        help="safetensors: weights, and JSON beside them (default: ckpt, unless DST is a file called .safetensors)",
     )
     sub.add_argument("--rules", type=Path, metavar="FILE", help="a TOML file of rules to add to the built-in ones")
     sub.add_argument(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
-import os
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,14 +12,15 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from legacy import __version__
-from legacy.checkpoint import Checkpoint, CheckpointError, Refused, read, write_ckpt, write_safetensors
+from legacy.checkpoint import Checkpoint, Refused, read, write_ckpt, write_safetensors
+from legacy.checkpoint.files import Identity, check_replaceable
 from legacy.checkpoint.hashing import Sha256
 from legacy.checkpoint.names import PLACES
 from legacy.checkpoint.pickles.emit import Emitter
 from legacy.checkpoint.pickles.machine import uncollected
 from legacy.checkpoint.rules import Work, translated
 from legacy.checkpoint.rules.user import Row
-from legacy.checkpoint.safetensors_writer import checked_parts
+from legacy.checkpoint.safetensors_writer import beside, check_beside, checked_parts
 from legacy.checkpoint.writer import encode
 
 Form: TypeAlias = Literal["ckpt", "safetensors"]
@@ -59,16 +59,32 @@ class Report:
         return asdict(self)
 
 
-def translate(source: Path, destination: Path, options: Options) -> Report:
-    """Translates a file. Raises `Refused` for globals that nobody allowed, `Damaged` or `CheckpointError` for what cannot be read or written."""
+def translate(source: Path, destination: Path, options: Options, spared: Collection[Identity] = ()) -> Report:
+    """Translates a file; what is `spared` is never written over, nor is the source.
+
+    Raises `Refused` for globals that nobody allowed, `Damaged` or `CheckpointError` for what cannot be read or written.
+    """
     with uncollected():
-        return _translate(source, destination, options)
+        return _translate(source, destination, options, spared)
 
 
-def _translate(source: Path, destination: Path, options: Options) -> Report:
+def outputs(destination: Path, to: Form) -> list[Path]:
+    """The files that a translation to `destination` makes."""
+    return [destination, beside(destination)] if to == "safetensors" else [destination]
+
+
+def suffixed(name: Path, to: Form) -> Path:
+    """What a checkpoint is called once translated: a safetensors file by that suffix, and nothing else."""
+    return name.with_suffix(f".{to}") if to == "safetensors" or name.suffix.lower() == ".safetensors" else name
+
+
+def _translate(source: Path, destination: Path, options: Options, spared: Collection[Identity]) -> Report:
     began = time.perf_counter()
     checkpoint = read(source)
-    _check_destination(checkpoint, destination)
+    for path in outputs(destination, options.to):  # also for a dry run, which writes nothing that could fail
+        check_replaceable(path, checkpoint.source, spared)
+    if options.to == "safetensors":
+        check_beside(destination)
     _refuse(checkpoint, {*options.allow, *(row.value["from"] for row in options.rows if row.kind == "replace_global")})
     work = translated(checkpoint, options.rows, options.allow)
     report = Report(
@@ -86,15 +102,9 @@ def _translate(source: Path, destination: Path, options: Options) -> Report:
         else:
             checked_parts(work.root)
     else:
-        _write(checkpoint, work, destination, options, report)
+        _write(checkpoint, work, destination, options, report, spared)
     report.seconds = round(time.perf_counter() - began, 3)
     return report
-
-
-def _check_destination(checkpoint: Checkpoint, destination: Path) -> None:
-    """Also for a dry run, which writes nothing that could fail."""
-    if destination.exists() and os.path.samefile(checkpoint.path, destination):
-        raise CheckpointError(f"{destination} is the checkpoint that is read: give another name to write to")
 
 
 def _refuse(checkpoint: Checkpoint, allow: Collection[str]) -> None:
@@ -110,7 +120,14 @@ def _refuse(checkpoint: Checkpoint, allow: Collection[str]) -> None:
         )
 
 
-def _write(checkpoint: Checkpoint, work: Work, destination: Path, options: Options, report: Report) -> None:
+def _write(
+    checkpoint: Checkpoint,
+    work: Work,
+    destination: Path,
+    options: Options,
+    report: Report,
+    spared: Collection[Identity],
+) -> None:
     with Sha256(checkpoint.source) if options.hashed else contextlib.nullcontext() as digest:
 
         def provenance(emitter: Emitter | None = None) -> dict[str, Any]:
@@ -120,10 +137,10 @@ def _write(checkpoint: Checkpoint, work: Work, destination: Path, options: Optio
 
         if options.to == "ckpt":
             written = write_ckpt(
-                checkpoint, work.root, destination, provenance, allow=options.allow, check=options.check
+                checkpoint, work.root, destination, provenance, allow=options.allow, check=options.check, spared=spared
             )
         else:
-            written = write_safetensors(checkpoint, work.root, destination, provenance())
+            written = write_safetensors(checkpoint, work.root, destination, provenance(), spared=spared)
     report.bytes = written.nbytes
 
 

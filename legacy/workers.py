@@ -16,7 +16,7 @@ Task = TypeVar("Task")
 def each(work: Callable[[Task], Any], tasks: Iterable[Task], jobs: int) -> Iterator[tuple[Task, Any]]:
     """Each task with what `work` made of it, in the order they are done; None where its process was killed.
 
-    `work` is a function of a module, whose exceptions are its own to catch.
+    `work` is a function of a module, or a partial of one, whose exceptions are its own to catch. It goes to each process once.
     """
     context = multiprocessing.get_context("spawn")  # forked from a process with threads, a child may hang
     rest = iter(tasks)
@@ -66,6 +66,8 @@ def _serve(work: Callable[[Any], Any], pipe: Connection) -> None:
     with contextlib.suppress(EOFError, OSError):
         while True:
             pipe.send(work(pipe.recv()))
+    # Nothing is begun any more: a parent that ends first may end us as it likes.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _leave(number: int, frame: object) -> None:

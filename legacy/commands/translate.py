@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
 from legacy.checkpoint import CheckpointError
 from legacy.checkpoint.rules.user import load
 from legacy.terminal import visible
-from legacy.translate import Options, Report, translate
+from legacy.translate import Form, Options, Report, suffixed, translate
 
 
 def run(arguments: argparse.Namespace) -> int:
     rows = load(arguments.rules) if arguments.rules else []
     folder = arguments.source.is_dir()
+    into = folder or arguments.destination.is_dir()
+    named = not into and arguments.destination.suffix.lower() == ".safetensors"
+    to: Form = arguments.to or ("safetensors" if named else "ckpt")
+    if named and to == "ckpt":  # torch, too, goes by the suffix
+        raise CheckpointError(
+            f"{arguments.destination}: nothing would load a ckpt by that name. Leave out --to, or call it .ckpt"
+        )
     options = Options(
-        to=arguments.to,
+        to=to,
         rows=rows,
         allow=frozenset(arguments.allow),
         check=folder if arguments.check is None else arguments.check,
@@ -36,19 +42,10 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if arguments.shard:
         raise CheckpointError(f"--shard is for folders: {arguments.source} is none")
-    report = translate(arguments.source, target(arguments.source, arguments.destination, arguments.to), options)
+    destination = arguments.destination / suffixed(arguments.source, to).name if into else arguments.destination
+    report = translate(arguments.source, destination, options)
     print(json.dumps(report.as_json()) if arguments.json else told(report))
     return 0
-
-
-def target(source: Path, destination: Path, to: str) -> Path:
-    """Where a file goes that is translated into a folder."""
-    if not destination.is_dir():
-        return destination
-    return (
-        destination
-        / (source.with_suffix(f".{to}") if to == "safetensors" or source.suffix == ".safetensors" else source).name
-    )
 
 
 def told(report: Report) -> str:

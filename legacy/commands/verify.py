@@ -25,14 +25,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _folders(arguments: argparse.Namespace, rows: list[Row] | None) -> int:
-    from legacy.archive import files
+    from legacy.layout import found as walked
+    from legacy.layout import targets
 
     if not arguments.destination.is_dir():
         raise CheckpointError(f"{arguments.destination} is no folder: {arguments.source} is one")
     found: list[dict[str, Any]] = []
     status = 0
-    for name, target in files(arguments.source, arguments.destination):
-        made = _translation(arguments.destination, target)
+    names = walked(arguments.source, arguments.destination).names
+    as_safetensors = targets(names, "safetensors")
+    for name, target in targets(names).items():
+        either = [arguments.destination / target, arguments.destination / as_safetensors[name]]
+        made = next((path for path in either if path.exists()), either[0])
         try:
             verdict = verify(arguments.source / name, made, rows)
             _run(arguments, verdict)
@@ -70,12 +74,6 @@ def _run(arguments: argparse.Namespace, verdict: Verdict) -> None:
             f"{type(error).__name__}: {error}"
         ) from error
     verdict.ran = True
-
-
-def _translation(folder: Path, target: str) -> Path:
-    made = folder / target
-    weights = [made.with_suffix(".safetensors"), folder / f"{target}.safetensors"]
-    return next((path for path in [made, *weights] if path.exists()), made)
 
 
 def told(verdict: Verdict) -> str:

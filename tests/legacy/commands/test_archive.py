@@ -129,7 +129,7 @@ def test_a_process_that_is_killed_costs_its_own_file_only(runs: Path, tmp_path: 
     """As by a system out of memory."""
     code = f"""
 import os, signal, sys
-from legacy import archive
+from legacy import archive, layout
 from legacy.translate import Options
 from pathlib import Path
 def run(task):
@@ -140,7 +140,7 @@ if __name__ == "__main__":
     from legacy.workers import each
     options = Options()
     tasks = [archive.Task(n, t, Path({str(runs)!r}) / n, Path({str(tmp_path / "new")!r}) / t, options)
-             for n, t in archive.files(Path({str(runs)!r}), Path({str(tmp_path / "new")!r}))]
+             for n, t in layout.targets(layout.found(Path({str(runs)!r}), Path("none")).names).items()]
     print(sorted((task.name, line and line["status"]) for task, line in each(run, tasks, 2)))
 """
     (tmp_path / "killing.py").write_text(code)
