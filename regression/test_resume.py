@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from regression.compare.expected import read
-from regression.compare.judge import began, compare
+from regression.compare.judge import compare
 from regression.conftest import Recorded
 from regression.record import ROOT
 from regression.scenarios import Side
@@ -31,7 +31,7 @@ def test_the_new_trainer_goes_on_as_the_old_one_did(recorded: Recorded, old: Any
     translate = [sys.executable, "-m", "legacy", "translate", str(saved), str(translated)]
     subprocess.run(translate, cwd=ROOT, check=True, capture_output=True)
     resumed = recorded(new, "resnet_convgru", "--resume", str(translated))
-    assert began(resumed) == 6 and resumed.steps[-1]["step"] == whole.steps[-1]["step"]
+    assert resumed.began == 6 and resumed.steps[-1]["step"] == whole.steps[-1]["step"]
     found = compare(whole, resumed, EXPECTED)
     assert found.compared["loss"] == 12 and not found.incomparable
     assert [str(d) for d in found.divergences] == []

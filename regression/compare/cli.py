@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from regression import trace
@@ -51,16 +53,24 @@ def run(told: argparse.Namespace) -> int:
         )
     elif not told.no_replay:
         found = localized(old, new, found)
-    if told.json:
-        print(json.dumps(found.to_json()))
-    else:
-        print("\n".join(summary(found, len(old.steps))))
+    _say([json.dumps(found.to_json(), allow_nan=False)] if told.json else summary(found, len(old.steps)))
     for line in reporting.report(told, old, new, found):
-        print(line, file=sys.stderr if told.json else sys.stdout)
+        if told.json:
+            print(line, file=sys.stderr)
+        else:
+            _say([line])
     if found.incomparable:
         print(found.incomparable, file=sys.stderr)
         return 2
     return 0 if found.same else 1
+
+
+def _say(lines: Sequence[str]) -> None:
+    """To whoever reads; `compare | head -1` may have stopped reading, and the exit status is the same."""
+    try:
+        print(*lines, sep="\n", end="\n" if lines else "", flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def localized(old: trace.Trace, new: trace.Trace, found: Comparison) -> Comparison:
@@ -78,7 +88,11 @@ def localized(old: trace.Trace, new: trace.Trace, found: Comparison) -> Comparis
 
 
 def summary(found: Comparison, steps: int) -> list[str]:
-    """What a person wants to know, the verdict first."""
+    """What a person wants to know, the verdict first, and the notes last, whatever it is."""
+    return [*verdict(found, steps), *(f"  note: {text}" for text in found.notes)]
+
+
+def verdict(found: Comparison, steps: int) -> list[str]:
     n = sum(found.compared.values())
     if found.same and found.noise:
         told = found.noise
@@ -96,4 +110,4 @@ def summary(found: Comparison, steps: int) -> list[str]:
             lines.append(f"  {found.localized['sentence']}")
         lines += [f"  then {d.phase}: {d.quantity} {d.name}" for d in later[:5]]
     lines += [f"  settings differ: {d}" for d in found.divergences if d.phase == "settings" and d is not found.first]
-    return lines + [f"  note: {text}" for text in found.notes]
+    return lines

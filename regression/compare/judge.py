@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import math
-import struct
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
+from regression.compare.alignment import aligned
+from regression.compare.bits import ABSENT, MOST_ULPS, apart, equal
+from regression.compare.cause import by_cause, last_turn, turn
+from regression.compare.comparable import SETTINGS_OF_THE_MACHINE, incomparable, notes, too_short
 from regression.compare.expected import Expected
-from regression.compare.flatten import Key, Row, values
-from regression.compare.meaning import meaning
-from regression.trace import PHASES, Record, Trace
-
-ABSENT = "absent"
-# what may differ between two runs of the same training
-SETTINGS_OF_THE_MACHINE = ("threads", "cublas_workspace")
+from regression.compare.flatten import Key, values
+from regression.compare.meaning import Recorded, meaning
+from regression.compare.own import neutral
+from regression.trace import PHASES, Record, Trace, strict
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,7 @@ class Divergence:
     relative: float | None = None
     ulps: int | None = None
     others: int = 0
+    turn: int = 1
     meaning: str = ""
 
     def __str__(self) -> str:
@@ -43,7 +43,7 @@ class Divergence:
         by = ""
         if self.relative is not None:
             by = f", {self.relative:.2g} relative"
-        if self.ulps is not None and self.ulps < 1 << 20:
+        if self.ulps is not None and self.ulps <= MOST_ULPS:
             by += f", {self.ulps} ulp"
         return f"{where}{name} is {_shown(self.old)} in the old run and {_shown(self.new)} in the new one{by}{more}"
 
@@ -71,25 +71,18 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         first = {**asdict(self.first), "tensor": self.first.name, "sentence": str(self.first)} if self.first else None
         made = {"same": self.same, **asdict(self), "first": first}
-        return cast(dict[str, Any], _strict(made))
-
-
-def _strict(value: Any) -> Any:
-    """As JSON has it, which knows no NaN and no infinity: as their names."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, dict):
-        return {key: _strict(part) for key, part in value.items()}
-    return [_strict(part) for part in value] if isinstance(value, list | tuple) else value
+        return cast(dict[str, Any], strict(made))
 
 
 def compare(old: Trace, new: Trace, expected: Sequence[Expected] = ()) -> Comparison:
     """All quantities that differ, the first cause first: by step, then by phase. Bits are compared, not closeness.
 
-    What is `expected` to differ is counted, and no divergence. Where one run goes on from a later step than the other, the steps that both
-    made are compared.
+    What is `expected` to differ is counted, and no divergence. Where one run goes on from a later step than the other, or ends before it,
+    the steps that both made are compared; a difference among them is told, and that they agree is not said of the whole.
     """
     found: list[Divergence] = []
+    recorded: dict[int, set[tuple[str, str]]] = {}
+    turns: dict[int, int] = {}
     compared: Counter[str] = Counter()
     awaited = Counter({rule.name: 0 for rule in expected})
     for (kind, step), one, other in aligned(old, new):
@@ -102,120 +95,30 @@ def compare(old: Trace, new: Trace, expected: Sequence[Expected] = ()) -> Compar
             if rule:
                 awaited[rule.name] += 1
                 continue
-            found.append(Divergence(step, record["epoch"], phase, kind, _label(record), here, there))
+            order = turn(phase, kind, turns.get(step, 1))
+            found.append(Divergence(step, record["epoch"], phase, kind, _label(record), here, there, turn=order))
             continue
         left, right = values(old, one), values(new, other)
+        if kind == "step":
+            recorded[step] = {key[:2] for key in (*left, *right)}
+            turns[step] = last_turn(recorded[step])
         compared.update(key[0] for key in left)
         for rule, key in _awaited(left, right, expected):
             awaited[rule.name] += 1
             left.pop(key, None)
             right.pop(key, None)
-        found += _differences(step, one["epoch"], left, right)
-    first = sorted(found, key=_by_cause)
-    explained = [replace(d, meaning=meaning(d, first)) for d in first]
-    return Comparison(explained, incomparable(old, new), dict(compared), notes(old, new), expected=dict(awaited))
+        found += _differences(step, one["epoch"], left, right, turns.get(step, 1))
+    return concluded(old, new, found, recorded, compared=dict(compared), expected=dict(awaited))
 
 
-def _by_cause(of: Divergence) -> tuple[bool, int, int, int]:
-    """By step, turn and phase. A setting that differs comes last: it is told, but what it does is found where it does it.
-
-    A step has several turns where several optimisers take theirs one after the other: `loss`, `loss 2`.
-    """
-    turn = of.quantity.rpartition(" ")[2] if of.phase in ("loss", "backward", "clip", "step") else ""
-    return of.phase == "settings", of.step, int(turn) if turn.isdigit() else 1, PHASES.index(of.phase)
-
-
-def aligned(old: Trace, new: Trace) -> Iterator[tuple[tuple[str, int], Record | None, Record | None]]:
-    """The records of both, paired by kind, step and number; what only one has comes with None. Only steps that both reached."""
-    first = max(began(old), began(new))
-    resumed = began(old) != began(new)
-    last = min((trace.records[-1]["step"] for trace in (old, new) if trace.records), default=0)
-    whole = old.complete and new.complete and old.records[-1]["step"] == new.records[-1]["step"]
-
-    def both_have(key: tuple[str, int, int]) -> bool:
-        kind, step, _ = key
-        if resumed and (step <= first or kind == "last"):
-            return False  # what a whole run knows of its beginning, a resumed one does not
-        return step <= last and (whole or kind != "last")
-
-    one, other = ({key: r for key, r in keyed(trace).items() if both_have(key)} for trace in (old, new))
-    for key in dict.fromkeys((*one, *other)):
-        if (
-            whole or key[1] < last or (key in one and key in other)
-        ):  # what one run did at its end, the other may do later
-            yield key[:2], one.get(key), other.get(key)
-
-
-def keyed(trace: Trace) -> dict[tuple[str, int, int], Record]:
-    """Records by kind, step, and how many of the kind the step has had."""
-    seen: Counter[tuple[str, int]] = Counter()
-    made = {}
-    for record in trace.records:
-        kind, step = record["record"], record["step"]
-        if kind != "end":
-            made[kind, step, seen[kind, step]] = record
-            seen[kind, step] += 1
-    return made
-
-
-def began(trace: Trace) -> int:
-    """Steps made before the run began: not 0 where it was resumed."""
-    return int(trace.records[0]["step"]) if trace.records else 0
-
-
-def incomparable(old: Trace, new: Trace) -> str:
-    """Why two traces are not of the same training, or nothing."""
-    for name in ("torch", "pytorch-lightning", "lightning"):
-        mine, its = (trace.header["versions"].get(name) for trace in (old, new))
-        if mine != its:
-            return f"{name} was {mine or 'not there'} in the old run and is {its or 'not there'} in the new one: record both with the same, versions differ in bits"
-    if old.header["level"] != new.header["level"]:
-        return f"the old trace is of level {old.header['level']}, the new one {new.header['level']}: record both with the same --light"
-    difference = _models_differ(old, new)
-    if difference:
-        return f"the two runs train different models: {difference}"
-    steps = tuple(trace.steps[-1]["step"] if trace.steps else 0 for trace in (old, new))
-    if steps[0] != steps[1]:
-        return f"the old run has {steps[0]} steps and the new one {steps[1]}: record both with --steps {min(steps)}, or see why one stopped"
-    return ""
-
-
-def _models_differ(old: Trace, new: Trace) -> str:
-    tables = [
-        {k[2]: v for k, v in values(trace, trace.records[0]).items() if k[1] == "parameters"}
-        for trace in (old, new)
-        if trace.records
-    ]
-    if len(tables) < 2:
-        return ""
-    one, other = tables
-    for name in dict.fromkeys((*one, *other)):
-        if name not in one or name not in other:
-            return f"only the {'old' if name in one else 'new'} one has a parameter {name}"
-        mine, its = (table[name] for table in tables)
-        if (mine.shape, mine.dtype) != (its.shape, its.dtype):
-            return f"{name} is {mine.dtype} {list(mine.shape)} in the old one and {its.dtype} {list(its.shape)} in the new one"
-    return ""
-
-
-def notes(old: Trace, new: Trace) -> list[str]:
-    """What differs and is no divergence: versions beside torch and Lightning, warnings, settings of the machine."""
-    found = []
-    mine, its = (trace.header["versions"] for trace in (old, new))
-    for name in sorted({*mine, *its} - {"torch", "pytorch-lightning", "lightning"}):
-        if mine.get(name) != its.get(name):
-            found.append(f"{name}: {mine.get(name, ABSENT)} and {its.get(name, ABSENT)}")
-    ends = [trace.records[-1].get("warnings", {}) if trace.complete else {} for trace in (old, new)]
-    for text in ends[0].keys() ^ ends[1].keys():
-        found.append(f"warned only in the {'old' if text in ends[0] else 'new'} run: {text}")
-    for side, trace in (("old", old), ("new", new)):
-        if not trace.complete:
-            found.append(f"the {side} run did not come to its end")
-    for setting in SETTINGS_OF_THE_MACHINE:
-        pair = [values(t, t.records[0]).get(("settings", "flags", setting)) for t in (old, new) if t.records]
-        if len(pair) == 2 and pair[0] != pair[1]:
-            found.append(f"{setting}: {pair[0]} and {pair[1]}")
-    return sorted(found)
+def concluded(old: Trace, new: Trace, found: Sequence[Divergence], recorded: Recorded, **more: Any) -> Comparison:
+    """In order of cause, each explained, and whether the two can be compared at all."""
+    first = sorted(found, key=by_cause)
+    explained = [replace(d, meaning=meaning(d, first, recorded)) for d in first]
+    why, short, told = incomparable(old, new), too_short(old, new), notes(old, new)
+    if short and any(d.phase != "settings" for d in found):
+        told, short = sorted([*told, short]), ""
+    return Comparison(explained, why or short, notes=told, **more)
 
 
 def _awaited(left: dict[Key, Any], right: dict[Key, Any], expected: Sequence[Expected]) -> list[tuple[Expected, Key]]:
@@ -227,7 +130,9 @@ def _awaited(left: dict[Key, Any], right: dict[Key, Any], expected: Sequence[Exp
     return found
 
 
-def _differences(step: int, epoch: int, left: dict[Key, Any], right: dict[Key, Any]) -> Iterator[Divergence]:
+def _differences(
+    step: int, epoch: int, left: dict[Key, Any], right: dict[Key, Any], turns: int
+) -> Iterator[Divergence]:
     """One divergence a quantity, of the tensor nearest to the cause."""
     by_quantity: dict[tuple[str, str], list[tuple[str, Any, Any]]] = {}
     for key in dict.fromkeys((*left, *right)):
@@ -240,50 +145,9 @@ def _differences(step: int, epoch: int, left: dict[Key, Any], right: dict[Key, A
     for (phase, quantity), found in by_quantity.items():
         # gradients come from the last layer to the first
         name, one, other = found[-1] if phase in ("backward", "clip") else found[0]
-        yield Divergence(step, epoch, phase, quantity, name, *apart(one, other), others=len(found) - 1)
-
-
-def equal(one: Any, other: Any) -> bool:
-    """The same bits; NaN is NaN."""
-    if isinstance(one, Row) and isinstance(other, Row):
-        return (one.hash, one.shape, one.dtype) == (other.hash, other.shape, other.dtype)
-    if isinstance(one, float) and isinstance(other, float):
-        return (one == other and math.copysign(1, one) == math.copysign(1, other)) or (one != one and other != other)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(equal, one, other))
-    return type(one) is type(other) and bool(one == other)
-
-
-def apart(one: Any, other: Any) -> tuple[Any, Any, float | None, float | None, int | None]:
-    """Both sides as shown, their distance, relative distance, and ulps."""
-    if isinstance(one, Row) or isinstance(other, Row):
-        shown = [
-            value.norm if isinstance(value, Row) and value.norm is not None else _text(value) for value in (one, other)
-        ]
-    else:
-        shown = [one, other]
-    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in shown):
-        return shown[0], shown[1], None, None, None
-    distance = abs(shown[0] - shown[1])
-    largest = max(abs(shown[0]), abs(shown[1]))
-    relative = distance / largest if largest and math.isfinite(distance) else None
-    scalar = isinstance(one, float) and isinstance(other, float)
-    return shown[0], shown[1], distance, relative, _ulps(*shown) if scalar else None
-
-
-def _text(value: Any) -> Any:
-    return f"{value.dtype} {list(value.shape)} {value.hash}" if isinstance(value, Row) else value
-
-
-def _ulps(one: float, other: float) -> int | None:
-    """Floats between the two, counted in float32 where both are float32 numbers, else in float64."""
-    if not (math.isfinite(one) and math.isfinite(other)):
-        return None
-    single = all(abs(v) < 3e38 and struct.unpack("f", struct.pack("f", v))[0] == v for v in (one, other))
-    pack, unpack, sign = ("f", "i", 1 << 31) if single else ("d", "q", 1 << 63)
-    places = [struct.unpack(unpack, struct.pack(pack, value))[0] for value in (one, other)]
-    ordered = [place if place >= 0 else -(place + sign) for place in places]
-    return int(abs(ordered[0] - ordered[1]))
+        yield Divergence(
+            step, epoch, phase, quantity, name, *apart(one, other), len(found) - 1, turn(phase, quantity, turns)
+        )
 
 
 def _last_phase(record: Record) -> str:
@@ -291,7 +155,7 @@ def _last_phase(record: Record) -> str:
 
 
 def _label(record: Record) -> str:
-    return str(record["phases"].get("checkpoint", {}).get("file", ""))
+    return str(neutral("checkpoint", record["phases"].get("checkpoint", {}).get("file", "")))
 
 
 def _shown(value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from regression.compare.bits import MOST_ULPS, equal
+from regression.compare.comparable import started
 from regression.compare.judge import Comparison, Divergence
 from regression.record import RecordingError, record
 from regression.recorder.child import Job
@@ -45,7 +47,7 @@ class Place:
             side = "old" if self.old == self.old else "new"
             return f"step {self.step}: {what} {list(self.shape)} is there in the {side} run alone, or has another shape"
         by = f"max {self.max_abs:.3g}, {self.relative:.2g} relative" + (
-            f", {self.ulps} ulp" if self.ulps is not None else ""
+            f", {self.ulps} ulp" if self.ulps is not None and self.ulps <= MOST_ULPS else ""
         )
         n = f"{self.differing} of {_count(self.shape)} values"
         return f"step {self.step}: {what} {list(self.shape)} is the first to differ, in {n}, {by} at {list(self.at)}"
@@ -67,15 +69,13 @@ def localize(old: Trace, new: Trace, step: int) -> Place | None:
         files = []
         for name, trace in (("old", old), ("new", new)):
             again = replay(trace, step, Path(folder) / f"{name}.trace")
-            if (
-                again.losses()[:step] != trace.losses()[:step]
-                and again.losses()[: step - 1] != trace.losses()[: step - 1]
-            ):
+            if not equal(again.losses()[: step - 1], trace.losses()[: step - 1]):
                 raise RecordingError(
                     f"{trace.path} goes another way when it is run again: its code or data have changed since"
                 )
             files.append(Path(f"{again.path}.tensors") / f"step-{step}.safetensors")
-        return first_difference(files[0], files[1], step)
+        order = [name for _, quantity, name in started(old) if quantity == "parameters"]
+        return first_difference(files[0], files[1], step, order)
 
 
 def replay(trace: Trace, step: int, out: Path) -> Trace:
@@ -95,17 +95,17 @@ def replay(trace: Trace, step: int, out: Path) -> Trace:
         tensors=(step, step),
         save=False,
     )
-    threads = str(trace.records[0]["phases"]["settings"]["flags"]["threads"])
-    environment = {**os.environ, "PYTHONPATH": told["python_path"], "OMP_NUM_THREADS": threads}
+    threads = started(trace).get(("settings", "flags", "threads"), 1)
+    environment = {**os.environ, "PYTHONPATH": told["python_path"], "OMP_NUM_THREADS": str(threads)}
     return record(job, folder=Path(told["folder"]), environment=environment, quiet=True)
 
 
-def first_difference(old: Path, new: Path, step: int) -> Place | None:
-    """Of two captured steps: batch, then outputs as they were made, gradients as they came back, then parameters."""
+def first_difference(old: Path, new: Path, step: int, order: Sequence[str] = ()) -> Place | None:
+    """Of two captured steps: batch, then outputs as they were made, gradients as they came back, then parameters in the model's `order`."""
     from safetensors.torch import load_file
 
     mine, its = (dict(_keyed(load_file(file))) for file in (old, new))
-    for key in _in_order(list(dict.fromkeys((*mine, *its)))):
+    for key in _in_order(list(dict.fromkeys((*mine, *its))), order):
         one, other = mine.get(key), its.get(key)
         if one is None or other is None:
             # a module that both sides have
@@ -152,13 +152,16 @@ def _keyed(tensors: dict[str, Tensor]) -> Iterator[tuple[tuple[str, str, int], T
         yield (kind, name, n), tensors[key]
 
 
-def _in_order(keys: list[tuple[str, str, int]]) -> list[tuple[str, str, int]]:
+def _in_order(keys: list[tuple[str, str, int]], order: Sequence[str]) -> list[tuple[str, str, int]]:
+    at = {name: i for i, name in enumerate(order)}
     kinds: dict[str, list[tuple[str, str, int]]] = {}
     for key in keys:
         kinds.setdefault(key[0], []).append(key)
     ordered = [key for kind in ("batch", "forward") for key in kinds.get(kind, [])]
     ordered += kinds.get("backward", [])[::-1]
-    return ordered + [key for kind in ("gradient", "parameter") for key in kinds.get(kind, [])]
+    for kind in ("gradient", "parameter"):
+        ordered += sorted(kinds.get(kind, []), key=lambda key: at.get(key[1], len(at)))
+    return ordered
 
 
 def _bits(tensor: Tensor) -> Tensor:

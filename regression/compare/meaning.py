@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+
+from regression.compare.cause import base
 
 if TYPE_CHECKING:
     from regression.compare.judge import Divergence
 
+# of each step, the phases and quantities that were recorded
+Recorded = Mapping[int, set[tuple[str, str]]]
 
-def meaning(of: Divergence, all_of_them: list[Divergence]) -> str:
-    """A sentence for the divergence, in the light of what else differs in its step."""
+
+def meaning(of: Divergence, all_of_them: Sequence[Divergence], recorded: Recorded) -> str:
+    """A sentence for the divergence, in the light of what else differs in its step, and of what was recorded there: what was not is not said to be equal."""
     there = {(d.phase, d.quantity) for d in all_of_them if d.step == of.step}
     absent = "absent" in (of.old, of.new)
-    match of.phase, of.quantity:
+    known = {(phase, base(quantity)) for phase, quantity in recorded.get(of.step, ())}
+    first_step = of.step == min(recorded, default=of.step)
+    match of.phase, base(of.quantity):
         case "start", "parameters":
             return "the weights differ before the first step: seed, order in which the layers are made, initialisation, or what was loaded"
         case "start", "buffers":
             return "a buffer differs before the first step: how it is computed, or what was loaded"
+        case "settings", "flags" if of.step:
+            return "a global switch of torch is set otherwise once training has begun: a hook, a callback, or a library sets it"
         case "settings", "flags":
             return (
                 "a global switch of torch is set otherwise: a statement of the script's module level was lost or moved"
@@ -41,12 +51,23 @@ def meaning(of: Divergence, all_of_them: list[Divergence]) -> str:
             return "a module is in the other mode: train() or eval() was called, or no longer is"
         case "forward", "frozen":
             return "another set of parameters is trained: requires_grad"
+        case "forward", "outputs" if ("forward", "random") in there:
+            return (
+                "another output, and another number of random numbers drawn on the way to it: dropout, noise, or mode"
+            )
+        case "forward", "outputs" if first_step:
+            return (
+                "equal data give another output in the first step: the network's forward pass, its dtype or autocast region, "
+                "or the weights at the start differ, changed by a hook after they were recorded (on_train_start, on_train_batch_start)"
+            )
         case "forward", "outputs":
             return (
                 "equal data and weights give another output: the network's forward pass, its dtype or autocast region"
             )
         case "forward", "random":
             return "the forward pass draws another number of random numbers: dropout, noise, or mode"
+        case "loss", _ if ("forward", "outputs") not in known:
+            return "the loss differs, and no output of the network was recorded before it: forward pass, loss function, or the weights at the start"
         case "loss", _:
             return "the network's output is equal and the loss is not: loss function, mask, reduction, clamp or regulariser"
         case "backward", _:
@@ -54,7 +75,11 @@ def meaning(of: Divergence, all_of_them: list[Divergence]) -> str:
                 return (
                     "a parameter has a gradient on one side only: detach, requires_grad, or a branch that is not used"
                 )
+            if ("loss", "loss") not in known:
+                return "the first gradient differs, and no loss was recorded: forward pass, loss, detach or a custom backward"
             return "first gradient differs while the loss is equal: detach or a custom backward, or a gradient left over from the step before"
+        case "clip", _ if ("backward", "gradients") not in known:
+            return "gradients differ as the optimiser sees them, and were not recorded before: forward pass, loss, backward, or clipping"
         case "clip", _:
             return "gradients are equal before clipping and differ after it: clipping value or algorithm, scaler, or a hook before the step"
         case "step", "options":

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from regression.compare.judge import equal
+from regression.compare.bits import equal
 from regression.trace import Record, Trace
 
 NAN = float("nan")

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from regression.compare.bits import MOST_ULPS
 from regression.compare.flatten import values
-from regression.compare.judge import Comparison, Divergence, began
+from regression.compare.judge import Comparison, Divergence
 from regression.report.curves import Curves, curves
 from regression.report.surroundings import Setting, environment, started
 from regression.report.timing import Measured, Timing, measured
@@ -118,7 +119,7 @@ def causes(found: Comparison, new: Trace) -> list[Cause]:
 
 def covered(old: Trace, new: Trace) -> str:
     """One sentence on what was compared."""
-    first = max(began(old), began(new))
+    first = max(old.began, new.began)
     last = min((trace.steps[-1]["step"] for trace in (old, new) if trace.steps), default=0)
     depth = (
         "losses, options and metrics"
@@ -142,8 +143,8 @@ def missing(old: Trace, new: Trace, found: Comparison, timing: Timing | None, dr
         if not trace.complete:
             last = trace.records[-1]["step"] if trace.records else 0
             yield f"The {name} run did not reach its end: nothing after step {last} was compared."
-    if began(old) != began(new):
-        yield f"One run goes on from a later step: what was before step {max(began(old), began(new)) + 1} was not compared."
+    if old.began != new.began:
+        yield f"One run goes on from a later step: what was before step {max(old.began, new.began) + 1} was not compared."
     if not any(record["phases"].get("metrics", {}).get("logged") for trace in sides for record in trace.records):
         yield "Nothing was logged, so that no metric was compared."
     if not drawn.validated:
@@ -196,8 +197,8 @@ def distance(divergence: Divergence) -> str:
     parts = [f"{divergence.max_abs:.3g} absolute"]
     if divergence.relative is not None:
         parts.append(f"{divergence.relative:.3g} relative")
-    if divergence.ulps is not None:
-        parts.append(f"{divergence.ulps:,} ulp" if divergence.ulps < 1_000_000 else f"{divergence.ulps:.1e} ulp")
+    if divergence.ulps is not None and divergence.ulps <= MOST_ULPS:
+        parts.append(f"{divergence.ulps:,} ulp")
     return ", ".join(parts)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from regression.report import several
 from regression.report.facts import Facts, gather
 from regression.report.markdown import markdown
 from regression.report.timing import Measured
-from regression.trace import Trace
+from regression.trace import Trace, strict
 
 
 class ReportError(Exception):
@@ -84,16 +83,8 @@ def as_json(facts: Facts) -> dict[str, Any]:
         "not_compared": facts.missing,
         "notes": facts.notes,
     }
-    made: dict[str, Any] = _finite(whole)
+    made: dict[str, Any] = strict(whole)
     return made
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _replace(page: Path, content: Mapping[Path, bytes]) -> list[Path]:

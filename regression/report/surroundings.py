@@ -64,5 +64,5 @@ def _measured(trace: Trace) -> dict[str, str]:
 
 def started(trace: Trace) -> Mapping[str, Any]:
     """What was recorded before the first step."""
-    phases = trace.records[0]["phases"] if trace.records else {}
+    phases = trace.start["phases"] if trace.start else {}
     return {**phases.get("start", {}), **phases.get("settings", {})}

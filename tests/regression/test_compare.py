@@ -26,7 +26,7 @@ FAULTS = {
     "swapped in the second epoch": (11, "data", "content", "same samples"),
     "order": (1, "data", "order", "sampler order"),
     "draws": (1, "forward", "random", "dropout"),
-    "eval": (1, "forward", "outputs", "forward pass"),
+    "eval": (1, "forward", "outputs", "dropout"),
     "loss": (1, "loss", "loss", "reduction"),
     "detach": (1, "backward", "gradients", "detach"),
     "gradient": (1, "clip", "gradients", "clipping"),
@@ -76,7 +76,7 @@ def test_what_is_expected_is_no_divergence_and_is_counted(tiny: Tiny) -> None:
         ("swapped", "batch", "0"),
         ("detach", "backward", "body"),
         ("eval", "forward", "body.2"),
-        ("rate", "parameter", "body.0.bias"),
+        ("rate", "parameter", "body.0.weight"),
     ],
 )
 def test_the_first_module_that_differs(tiny: Tiny, fault: str, kind: str, name: str) -> None:
@@ -88,7 +88,7 @@ def test_the_first_module_that_differs(tiny: Tiny, fault: str, kind: str, name: 
 
 def regression(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "regression", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
 
 
 def test_the_command_says_same_and_different(tiny: Tiny) -> None:
@@ -124,7 +124,7 @@ def test_a_run_that_was_killed_can_be_compared_as_far_as_it_went(tiny: Tiny, tmp
     killed = trace.read(tmp_path / "killed.trace")
     assert not killed.complete and 0 < len(killed.steps) < 16
     found = compare(tiny(), killed)
-    assert not found.divergences and "16 steps" in found.incomparable
+    assert not found.divergences and f"ends after step {len(killed.steps)}" in found.incomparable
 
 
 def test_not_deterministic_and_no_noise_measured(tiny: Tiny) -> None:

@@ -17,7 +17,7 @@ STEPS = 30
 def noisy(seed: int, shift: float = 0.0, rate: float = 0.1, first: int = 1) -> Trace:
     """A run whose loss and logged value wander, the further the later."""
     generator = random.Random(seed)
-    records: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = [{"record": "start", "step": 0, "epoch": 0, "phases": {}}]
     wandering = 0.0
     for step in range(1, STEPS + 1):
         wandering += generator.gauss(0, 1e-3)
@@ -25,6 +25,7 @@ def noisy(seed: int, shift: float = 0.0, rate: float = 0.1, first: int = 1) -> T
         logged = [["training_step", "train_loss", loss + generator.gauss(0, 1e-4), {}]]
         phases = {"loss": {"loss": loss}, "step": {"options": {"0": {"lr": rate}}}, "metrics": {"logged": logged}}
         records.append({"record": "step", "step": step, "epoch": 0, "phases": phases})
+    records.append({"record": "end", "step": STEPS, "epoch": 0, "phases": {}})
     header = {"versions": {"torch": "2"}, "level": "default", "deterministic": False}
     return Trace(Path(f"{seed}.trace"), header, records)
 
