@@ -7,6 +7,7 @@ import math
 from typing import Any, Final
 
 from legacy.checkpoint.errors import Refused
+from legacy.checkpoint.names import OMEGACONF
 from legacy.checkpoint.pickles.plain import number
 from legacy.checkpoint.records import Call, Global, Storage, name_of
 from legacy.checkpoint.tensors import tensor_of
@@ -24,6 +25,7 @@ def as_json(value: object) -> Any:
 class _Converter:
     def __init__(self) -> None:
         self._left = _MAX_PARTS
+        self._within: set[int] = set()  # of records: only those can hold themselves
 
     def convert(self, value: object, depth: int) -> Any:
         self._left -= 1
@@ -65,11 +67,15 @@ class _Converter:
         tensor = tensor_of(value)
         if tensor is not None:
             return f"<tensor {tensor.dtype} {list(tensor.shape)}>"
-        if value.items is not None:
-            return self.convert(value.items, depth + 1)
-        if type(value.state) is dict:
-            return self.convert(value.state, depth + 1)
-        return f"<{name_of(value.function)}>"
+        held: Any = value.items if value.items is not None else value.state
+        if type(held) is not dict or id(value) in self._within:
+            return f"<{name_of(value.function)}>"
+        if name_of(value.function) in OMEGACONF:  # the value of a node, or what its container holds
+            held = held.get("_val", held.get("_content"))
+        self._within.add(id(value))
+        found = self.convert(held, depth + 1)
+        self._within.discard(id(value))
+        return found
 
     def _key(self, key: object) -> str:
         return key if isinstance(key, str) else str(self.convert(key, _MAX_DEPTH - 5))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from legacy.checkpoint.errors import CheckpointError, Damaged
-from legacy.checkpoint.names import verdict
+from legacy.checkpoint.names import LOADABLE, verdict
 from legacy.checkpoint.records import Call, Global, Ordered
 from legacy.checkpoint.storages import is_device
 from legacy.checkpoint.structure import Step, place
@@ -31,6 +31,10 @@ def check_form(trail: list[Step], call: Call) -> None:
 
 
 def _check(call: Call) -> None:
+    if is_tensor(call.function):
+        raise Damaged("a tensor is called, as if it were a function")
+    if is_tensor(call) and not (call.appended is None and call.items is None):
+        raise Damaged("members are put into a tensor, as if it were a list or a dict")
     if type(call.function) is not Global or call.how != "reduce":
         return
     if is_tensor(call):
@@ -39,15 +43,29 @@ def _check(call: Call) -> None:
         raise Damaged(f"a call of {call.function} has arguments that no pickler gives it")
     elif call.function.module == "torch":
         _check_of_torch(call.function.name, call.args)
-    elif call.function == _GET_LAYOUT and not _is_layout(call.args):
+    elif call.function is _GET_LAYOUT and not _is_layout(call.args):
         raise Damaged("there is no such layout of tensors")
+    elif call.function is _SPARSE and not _is_sparse(call.args):
+        raise Damaged("a sparse tensor is not made of the indices, values and size that torch gives it")
 
 
 _GET_LAYOUT: Final = Global("torch.serialization", "_get_layout")
+_SPARSE: Final = Global("torch._utils", "_rebuild_sparse_tensor")
+_FLAGS: Final = {bool}
 
 
 def _is_layout(args: Any) -> bool:
     return type(args) is tuple and len(args) == 1 and type(args[0]) is str and args[0] in _LAYOUTS
+
+
+def _is_sparse(args: Any) -> bool:
+    match args:
+        case (Call() as layout, tuple() as data) if layout.function is _GET_LAYOUT and _is_layout(layout.args):
+            name = str(layout.args[0])  # type: ignore[index]
+            parts = {"torch.sparse_coo": (3, 4)}.get(name, (4,) if name.startswith("torch.sparse") else ())
+            tensors = len(data) - (2 if len(data) == 4 and name == "torch.sparse_coo" else 1)
+            return len(data) in parts and all(is_tensor(part) for part in data[:tensors])
+    return False
 
 
 def _check_tensor(name: str, call: Call) -> None:
@@ -65,6 +83,9 @@ def _check_tensor(name: str, call: Call) -> None:
             raise Damaged("whether a tensor has a gradient is neither true nor false")
         if hooks is not None and (type(hooks) not in (dict, Ordered) or hooks):
             raise Damaged("a tensor has hooks, which are code")
+        flags = args[_MOST[name] - 1] if len(args) == _MOST[name] else None
+        if flags is not None and not (isinstance(flags, dict) and {*map(type, flags.values())} <= _FLAGS):
+            raise Damaged("what is said of a tensor beside its form is not true or false, by name")
 
 
 def _is_refused(value: object) -> bool:
@@ -81,3 +102,5 @@ def _check_of_torch(name: str, args: object) -> None:
             return
     if name in ("Size", "device"):
         raise Damaged(f"there is no such torch.{name}")
+    if f"torch.{name}" in LOADABLE:
+        raise Damaged(f"torch.{name} is called, which stands for a type")

@@ -97,6 +97,9 @@ CALLBACKS: Final = tuple(f"{home}.callbacks." for home in _LIGHTNINGS)
 HYPER_PARAMETERS: Final = ("hyper_parameters", "datamodule_hyper_parameters", "hparams")
 _LIBRARIES: Final = ("torch.nn.", "torch.optim.", "torch._C._nn.", "torchmetrics.", "torchvision.models.")
 PARTIAL: Final = "functools.partial"
+_RECONSTRUCTION: Final = frozenset(
+    {"copyreg._reconstructor", "builtins.object"}
+)  # how protocols 0 and 1 spell an object
 LIVE: Final = "eval_modules"  # the hyper-parameter that held objects
 # What is no user's own class, however it comes to stand where one may.
 _NOBODYS: Final = sys.stdlib_module_names - {"__main__"} | {"torch", "numpy", "pip", "setuptools", "pkg_resources"}
@@ -114,11 +117,14 @@ def verdict(name: Global, trail: Sequence[Step] = ()) -> Verdict:
         return "shimmed"
     if trail and trail[0] in HYPER_PARAMETERS and (full == PARTIAL or full.startswith(_LIBRARIES)):
         return "shimmed"
+    live = bool(trail) and trail[0] in HYPER_PARAMETERS and LIVE in trail[1:3]
+    if live and full in _RECONSTRUCTION:
+        return "shimmed"
     if root in _NOBODYS:
         return "refused"
     if len(trail) == 2 and trail[0] == "callbacks" and trail[1] is KEY:
         return "shimmed"  # up to Lightning 1.4 callbacks were keyed by their classes, wherever those lived
-    if trail and trail[0] in HYPER_PARAMETERS and LIVE in trail[1:3]:
+    if live:
         return "shimmed"  # objects of the user's own, all left out
     return "refused"
 

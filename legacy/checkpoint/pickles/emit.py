@@ -223,6 +223,8 @@ class Emitter:
     def _set(self, value: set[object] | frozenset[object]) -> None:
         if type(value) is frozenset:
             self._replace("builtins.frozenset")
+        if any(type(member) is not str and _holds_frozenset(member) for member in value):
+            raise Refused(_NO_FROZENSET)
         if not self._begun(value):
             members = sorted(value, key=_order)  # the file is the same whatever order this process's hashes give
             self._kept.append(members)
@@ -325,7 +327,19 @@ def _batches(values: Iterable[object], close: bytes) -> Iterator[object]:
         yield _Then(close)
 
 
+_NO_FROZENSET: Final = (
+    "a frozenset stands as a dictionary's key or a set's member: torch loads none with weights_only, and a set cannot stand there. "
+    "Have a rule replace it"
+)
+
+
+def _holds_frozenset(key: object) -> bool:
+    return type(key) is frozenset or (type(key) is tuple and any(map(_holds_frozenset, key)))
+
+
 def _flat(items: dict[Any, Any]) -> Iterable[object]:
+    if any(type(key) is not str and _holds_frozenset(key) for key in items):
+        raise Refused(_NO_FROZENSET)
     return chain.from_iterable(items.items())
 
 

@@ -50,7 +50,7 @@ def plain_result(function: Global, args: Any, keys: Keys) -> object:
     return ABSENT
 
 
-_SCALARS: Final = {Global(f"numpy.{package}.multiarray", "scalar") for package in ("core", "_core")}  # numpy 2 moved it
+SCALARS: Final = {Global(f"numpy.{package}.multiarray", "scalar") for package in ("core", "_core")}  # numpy 2 moved it
 CODES: Final = {"b1": "?", "i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "i8": "q", "u8": "Q"} | {
     "f2": "e",
     "f4": "f",
@@ -69,7 +69,7 @@ def number(value: object) -> int | float | complex | bool | None:
                 Call(function=Global("numpy", "dtype"), args=(str() as code, *_), state=(3 | 4, str() as order, *_)),
                 bytes() as data,
             ),
-        ) if function in _SCALARS and code in CODES:
+        ) if function in SCALARS and code in CODES:
             form = (">" if order == ">" else "<") + CODES[code]
             if struct.calcsize(form) == len(data):
                 parts = struct.unpack(form, data)

@@ -63,9 +63,18 @@ def drop_live_objects(work: Work) -> None:
     written without their code: the list is emptied, and what was in it noted."""
     found = hyper_parameters(work.root)
     if LIVE in found and not is_plain(found[LIVE]):
-        names = sorted({name_of(node.function) for _, node in walk(found[LIVE]) if type(node) is Call} - _PLAIN)
+        names = sorted({_class_of(node) for _, node in walk(found[LIVE]) if type(node) is Call} - _PLAIN)
         found[LIVE] = []
         work.note(f"{LIVE} emptied: it held {', '.join(names) or 'objects'}")
+
+
+def _class_of(call: Call) -> str:
+    made = (
+        call.args[0]
+        if str(call.function) == "copyreg._reconstructor" and type(call.args) is tuple and call.args
+        else None
+    )
+    return name_of(made if type(made) is Global else call.function)
 
 
 @rule("hparams-type-dropped", since="visioncore 0.1")

@@ -117,6 +117,10 @@ def _reorder(work: Work, index: int, optimizer: dict[Any, Any], weights: dict[st
         pairs = sorted(zip(group["params"], group["param_names"], strict=True), key=lambda pair: position[pair[1]])
         if [identity for identity, _ in pairs] != group["params"]:
             work.note(f"optimiser {index}: {len(pairs):,} parameters into the network's order", len(pairs))
+            work.warn(
+                f"optimiser {index} was saved in another order than the network's, which it has now: "
+                "training code that orders its parameters otherwise must load it by name (param_names)"
+            )
         group["param_names"] = [name for _, name in pairs]
         group["params"] = list(range(len(order), len(order) + len(pairs)))
         order += [identity for identity, _ in pairs]

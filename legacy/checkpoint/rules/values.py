@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Final
 
@@ -20,14 +19,14 @@ from legacy.checkpoint.names import (
     REPLACED,
     verdict,
 )
-from legacy.checkpoint.pickles.plain import CODES, number
+from legacy.checkpoint.pickles.plain import number
 from legacy.checkpoint.records import ABSENT, Call, Global, Ordered, Storage, name_of
 from legacy.checkpoint.rules.moved import new_name
+from legacy.checkpoint.rules.numpy_values import array, text
 from legacy.checkpoint.rules.registry import Work, rule
 from legacy.checkpoint.structure import Step, place
 
 _MAX_DEPTH: Final = 200
-_MAX_ARRAY: Final = 1_000_000
 _DROPPED: Final = object()
 _ATOMS: Final = frozenset({str, int, float, bool, type(None), bytes, bytearray, complex, Storage})
 _KEEP: Final = LOADABLE | ALIASES.keys()  # tensors, dtypes, sizes: torch loads them as they are
@@ -111,6 +110,10 @@ class _Plain:
         if plain is not None:
             self._work.note(f"{place(trail)}: a numpy scalar as a number")
             return plain
+        told = text(call)
+        if told is not None:
+            self._work.note(f"{place(trail)}: {name_of(function)} as text")
+            return told
         if type(function) is not Global or str(function) in _KEEP or str(function) in self._work.allow:
             return call
         full = str(function)
@@ -147,7 +150,7 @@ class _Plain:
         if full in OMEGACONF:
             return self._omegaconf(state, trail)
         if full in ARRAYS:
-            return _array(state)
+            return array(state, lambda members: self._members(members, trail))
         if full.startswith(ENUMS) and type(args) is tuple and len(args) == 1:
             return self.convert(args[0], trail)
         if full == PARTIAL and type(state) is tuple and len(state) == 4 and self._answered(function, trail):
@@ -169,45 +172,6 @@ class _Plain:
         if "_val" in state:
             return self.convert(state["_val"], trail)
         return self.convert(state.get("_content"), trail)
-
-
-def _array(state: Any) -> Any:
-    """A numpy array as nested lists; `ABSENT` for one of objects, or of another form than numpy writes."""
-    match state:
-        case (
-            1,
-            (*shape,),
-            Call(function=Global("numpy", "dtype"), args=(str() as code, *_), state=(3 | 4, str() as order, *_)),
-            bool() as fortran,
-            bytes() as data,
-        ) if code in CODES and all(type(size) is int and size >= 0 for size in shape):
-            pass
-        case _:
-            return ABSENT
-    form, width = CODES[code], struct.calcsize("<" + CODES[code])
-    count = len(data) // width
-    total = 1
-    for size in shape:
-        total *= size
-    if total != count or len(data) % width or len(shape) > 32 or count > _MAX_ARRAY:
-        return ABSENT
-    if not count:
-        return []
-    flat: list[Any] = list(struct.unpack((">" if order == ">" else "<") + form * count, data))
-    if len(form) == 2:
-        flat = [complex(real, imaginary) for real, imaginary in zip(flat[::2], flat[1::2], strict=True)]
-    return _nested(flat, shape, fortran)
-
-
-def _nested(flat: list[Any], shape: list[int], fortran: bool) -> Any:
-    if not shape:
-        return flat[0]
-    if len(shape) == 1:
-        return flat
-    if fortran:
-        return [_nested(flat[index :: shape[0]], shape[1:], True) for index in range(shape[0])]
-    step = len(flat) // shape[0] if shape[0] else 0
-    return [_nested(flat[index * step : (index + 1) * step], shape[1:], False) for index in range(shape[0])]
 
 
 def _kind(value: Any) -> str:

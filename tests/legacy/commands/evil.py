@@ -210,6 +210,21 @@ def tensors() -> dict[str, bytes]:
         )
         body = call(name("torch._utils", "_rebuild_tensor_v2"), storage, b"K\x00", integer(shape) + b"\x85", b"K\x01\x85", b"\x89", b"}")  # fmt: skip
         made[title] = archived(b"\x80\x02" + body + b".")
+    storage = b"(" + text("storage") + name("torch", "FloatStorage") + text("0") + text("cpu") + b"K\x06tQ"
+    parts = storage, b"K\x00", b"K\x06\x85", b"K\x01\x85", b"\x89", b"}"
+    tensor = call(name("torch._utils", "_rebuild_tensor_v2"), *parts)
+    layout = call(name("torch.serialization", "_get_layout"), text("torch.sparse_csr"))
+    for title, code in (
+        ("a tensor that is called", call(tensor, b"K\x00")),
+        ("a tensor that is filled like a dict", tensor + text("a") + b"K\x00s"),
+        ("a tensor whose flags are a number", call(name("torch._utils", "_rebuild_tensor_v2"), *parts, b"K\x07")),
+        (
+            "a sparse tensor of other parts",
+            call(name("torch._utils", "_rebuild_sparse_tensor"), layout, tensor * 2 + b"\x86"),
+        ),
+        ("a type that is called", call(name("torch", "FloatStorage"), b"K\x00")),
+    ):
+        made[title] = archived(b"\x80\x02" + code + b".")
     return made
 
 

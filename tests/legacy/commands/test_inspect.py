@@ -63,6 +63,14 @@ def test_the_kind_is_told_by_the_hyper_parameters(tmp_path: Path, names: list[st
     assert legacy("inspect", path, "--json").json["kind"] == kind
 
 
+def test_what_holds_itself_is_shown_once(tmp_path: Path) -> None:
+    omegaconf = pytest.importorskip("omegaconf")
+    given = omegaconf.OmegaConf.create({"lr": 0.1, "sizes": [1, {"deep": None}]})  # each node knows its parent
+    torch.save({"state_dict": {}, "hyper_parameters": {"cfg": given}}, tmp_path / "a.ckpt")
+    done = legacy("inspect", tmp_path / "a.ckpt", "--json")
+    assert done.status == 0 and done.json["hyper_parameters"] == {"cfg": {"lr": 0.1, "sizes": [1, {"deep": None}]}}
+
+
 @pytest.mark.parametrize("cut", [0, 100, 1000, -1])
 def test_a_file_that_is_cut_off(tmp_path: Path, cut: int) -> None:
     path = save(tmp_path / "old.ckpt")

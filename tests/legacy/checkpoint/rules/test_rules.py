@@ -18,6 +18,7 @@ from torch import nn
 
 from legacy.checkpoint import Refused
 from legacy.checkpoint.rules import INDEX
+from legacy.translate import Options, translate
 from tests.legacy.checkpoint.rules.support import applied, translated
 
 W = torch.arange(6.0)
@@ -206,6 +207,13 @@ def test_live_objects_dropped(tmp_path: Path) -> None:
     assert f"{__name__}.Drawing" in note and "torch.nn.modules.linear.Linear" in note
 
 
+def test_live_objects_of_the_oldest_protocols_too(tmp_path: Path) -> None:
+    hyper = {**dict.fromkeys([*OLD, "cids"]), "eval_modules": [Drawing()]}
+    torch.save({"state_dict": {"model.readout.a": W}, "hyper_parameters": hyper}, tmp_path / "a", pickle_protocol=1)
+    report = translate(tmp_path / "a", tmp_path / "b", Options())
+    assert f"{__name__}.Drawing" in applied(report)["live-objects-dropped"][0]
+
+
 def test_what_is_dangerous_is_refused_among_live_objects_too(tmp_path: Path) -> None:
     hyper = {**dict.fromkeys([*OLD, "cids"]), "eval_modules": [print, torch.hub.load]}
     with pytest.raises(Refused) as caught:
@@ -243,6 +251,12 @@ def test_omegaconf(tmp_path: Path) -> None:
         (np.arange(4).reshape(2, 2), [[0, 1], [2, 3]]),
         (np.asfortranarray(np.arange(6.0).reshape(2, 3)), [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]),
         (np.zeros((0, 3)), []),
+        (np.array(["ab", "c"]), ["ab", "c"]),
+        (np.array(["ä"], dtype=">U3"), ["ä"]),
+        (np.array([["x", None], [1, (2,)]], dtype=object), [["x", None], [1, (2,)]]),
+        (np.str_("ab"), "ab"),
+        (np.dtype("float16"), "float16"),
+        (np.dtype(bool), "bool"),
         (collections.defaultdict(list, a=[1]), {"a": [1]}),
         (collections.deque([1, 2]), [1, 2]),
         (argparse.Namespace(a=Path("x")), {"a": "x"}),
@@ -261,7 +275,19 @@ def test_plain_values(tmp_path: Path, value: Any, expected: Any) -> None:
     assert loaded["hyper_parameters"]["x"] == expected and type(loaded["hyper_parameters"]["x"]) is type(expected)
 
 
-@pytest.mark.parametrize("value", [np.array([object()]), datetime.datetime(2020, 1, 1), print, collections.UserDict])
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.array([object()]),
+        np.datetime64("2020-01-01"),
+        {frozenset([1]): 2},
+        {(frozenset([1]), 1): 2},
+        {frozenset([1])},
+        datetime.datetime(2020, 1, 1),
+        print,
+        collections.UserDict,
+    ],
+)
 def test_what_has_no_plain_value_is_refused(tmp_path: Path, value: Any) -> None:
     with pytest.raises(Refused):
         translated(tmp_path, {"state_dict": {"a": W}, "hyper_parameters": {"x": value}})
@@ -298,6 +324,7 @@ def test_a_permuted_optimizer_is_put_in_the_networks_order(tmp_path: Path) -> No
     assert found["param_groups"][0]["param_names"] == names and found["param_groups"][0]["params"] == [0, 1, 2]
     assert [float(found["state"][i]["exp_avg"][0]) for i in range(3)] == [0, 1, 2]
     assert applied(report)["optimizer-by-name"] == ["optimiser 0: 3 parameters into the network's order"]
+    assert "training code that orders its parameters otherwise" in report.warnings[0]
 
 
 @pytest.mark.parametrize(
