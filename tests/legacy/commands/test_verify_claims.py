@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from legacy.checkpoint import read
 from tests.legacy.commands.support import legacy, save
 
 DROP = {"name": "x", "drop": "model.w"}
@@ -99,6 +100,7 @@ def test_a_provenance_nested_too_deep_is_none(tmp_path: Path) -> None:
     for _ in range(900):
         deep = {"previous": deep}
     old, new = saved(tmp_path / "old.ckpt", "w", 1, previous=deep), tmp_path / "new.ckpt"
+    assert read(old).provenance is None
     assert legacy("translate", old, new).status == 0
     assert legacy("verify", old, new).status == 0
 

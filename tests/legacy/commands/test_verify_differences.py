@@ -63,6 +63,14 @@ def test_what_a_tensor_has_besides_its_values(tmp_path: Path, old: Make, new: Ma
     assert compared(tmp_path, {"w": old()}, {"w": old()}).same
 
 
+def test_one_weight_changed_under_its_own_name(tmp_path: Path) -> None:
+    found = compared(
+        tmp_path, {"w": ONES, "b": torch.zeros(2)}, {"w": torch.tensor([1, 1, 1.0000001]), "b": torch.zeros(2)}
+    )
+    assert not found.same and found.count == 3
+    assert all("['w']" in told or "the values of 'w' are in" in told for told in found.differences)
+
+
 def test_weights_that_are_no_longer_tied(tmp_path: Path) -> None:
     found = compared(tmp_path, {"a": ONES, "b": ONES}, {"a": ONES, "b": ONES.clone()})
     (told,) = found.differences
