@@ -32,7 +32,7 @@ def timed(command: list[str], folder: Path) -> dict[str, Any]:
     path = os.pathsep.join(map(str, (ROOT / "legacy", ROOT, MONOLITH)))
     environment = {**os.environ, "PYTHONPATH": path, "WANDB_MODE": "disabled", "PYTHONWARNINGS": "ignore"}
     run = [sys.executable, str(Path(__file__).with_name("timed_run.py")), str(out), *command]
-    subprocess.run(run, cwd=folder, env=environment, check=True, capture_output=True, timeout=500)
+    subprocess.run(run, cwd=folder, env=environment, check=True, capture_output=True, timeout=900)
     seen: dict[str, Any] = json.loads(out.read_text())
     return seen
 

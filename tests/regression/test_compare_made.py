@@ -246,5 +246,5 @@ def test_a_reader_that_stops_reading_is_no_error(tmp_path: Path) -> None:
     )
     assert isinstance(process.stdout, io.TextIOBase)
     process.stdout.close()
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=900)
     assert (process.returncode, errors) == (1, "")

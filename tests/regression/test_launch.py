@@ -17,7 +17,7 @@ print(__name__, sys.argv[1:], beside.NAME, type(trainer.accelerator).__name__, t
 
 def launch(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "regression.launch", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
 
 
 def script(folder: Path, lightning: str = "pytorch_lightning") -> Path:

@@ -47,7 +47,7 @@ def test_there_are_enough_of_each() -> None:
 
 def mutants(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "regression.mutants", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
 
 
 def test_a_fault_a_refactor_and_a_repetition() -> None:

@@ -17,7 +17,7 @@ TINY = Path(__file__).with_name("tiny.py")
 
 def record(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "regression", "record", "--out", str(folder / "run.trace"), *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
 
 
 def test_a_script_as_it_is(tmp_path: Path) -> None:

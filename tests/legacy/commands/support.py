@@ -35,7 +35,7 @@ def legacy(*arguments: object, cwd: Path = ROOT, **environment: str) -> Done:
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=900,
     )
     assert "Traceback" not in done.stderr, done.stderr
     return Done(done.returncode, done.stdout, done.stderr)

@@ -25,7 +25,7 @@ sys.exit(main(sys.argv[2:]))
 def without_room(most: int, *arguments: object) -> Done:
     """The command where no file may grow over `most` bytes: the line that would is cut off, as on a full disk."""
     command = [sys.executable, "-c", LIMITED, str(most), *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert "Traceback" not in done.stderr, done.stderr
     return Done(done.returncode, done.stdout, done.stderr)
 

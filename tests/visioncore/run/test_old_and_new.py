@@ -80,7 +80,7 @@ def run(tmp_path: Path, commands: dict[str, tuple[Path, list[str]]]) -> dict[str
         )
     seen = {}
     for name, process in started.items():
-        _, errors = process.communicate(timeout=240)
+        _, errors = process.communicate(timeout=900)
         assert process.returncode == 0, errors[-2000:]
         seen[name] = json.loads((tmp_path / f"{name}.json").read_text())
     return seen

@@ -35,7 +35,7 @@ def train(folder: Path, *arguments: Any, traced: bool = False) -> subprocess.Com
     """`traced`: whether coverage watches, which makes it thrice as long."""
     inherited = {name: value for name, value in os.environ.items() if traced or not name.startswith("COVERAGE")}
     environment = {**inherited, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore", "WANDB_MODE": "offline"}
-    return subprocess.run(command(*arguments), cwd=folder, env=environment, capture_output=True, text=True, timeout=200)
+    return subprocess.run(command(*arguments), cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
 
 
 def options(study: SyntheticStudy, model: str = "resnet_convgru", **more: Any) -> list[Any]:

@@ -37,7 +37,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         runs[rank] = start(root / f"{rank}.json", root, 2, **shared, **own)
     try:
         for run in runs.values():
-            _, errors = run.communicate(timeout=240)
+            _, errors = run.communicate(timeout=900)
             assert run.returncode == 0, errors[-3000:]
     finally:
         for run in runs.values():
