@@ -3,21 +3,22 @@ Runs that are not deterministic, judged by how far repeated old runs are from ea
 
 Every run, the new one like each of the k old ones, is held against the k others (`departures`):
 
-- *certain*: a value that the others agree on to the bit, at this step and before, and this run does not have
+- *certain*: a value that the others agree on to the bit, at this step and before, and this run does not have; it is in a *steady* quantity
+  where the others agree on all that is recorded of it
 - *outside*: a number further from the nearest other than the others' *floor*, the largest distance between any two of them at this step or an
-  earlier one, since what differs once goes on to differ; a norm's floor is at least its last recorded digit
+  earlier one, since what differs once goes on to differ; the floor is at least a digit of what is recorded
 
-and is given one number, its *lead*: in how many of its places, in how many quantities, how many floors away and by what relative distance it is off, each
-divided by the most that any other run has, the largest of these ratios. The new run differs where its lead is above every old run's, and
-above the lead that the leading old run has when the old runs are by themselves. Ties count for the same.
+and is given one number, its *lead*: in steady quantities that it leaves, in certain places, in places outside, in floors and in relative distance, it
+is off so many times as far as any other run; the largest of these ratios. The new run differs where its lead is above every old
+run's, and above the lead that an old run has when the old ones are by themselves. Ties count for the same.
 
 What holds: if the new run is one more old run, all k + 1 are exchangeable, and the lead is computed alike for each, so that the new one's is
-the largest with a chance of at most 1 / (k + 1); the second condition can only lower that. No more can be claimed with k old runs: 5 of them
-leave up to 17 %, 19 leave 5 %. Neither can a value that changes once be told from chance where old runs have such values too; one that no
-old run ever changed, in a quantity where nothing does, is found with 3.
+the largest with a chance of at most 1 / (k + 1); the second condition can only lower that. No more can be claimed with k old runs: 3 of
+them leave up to 25 %, 5 leave 17 %, 19 leave 5 %. A value that no old run ever changed, in a steady quantity, is found with 3, and the
+claim is no more than this either. Where old runs have such changes themselves, one more cannot be told from chance.
 
-What is no question of chance is told always: a value that is NaN, infinite or absent where all old runs have a number, or is there where
-none of them has it.
+What is no question of chance is told always, and the bound is not of it: a value that is NaN, infinite or absent where all old runs have a
+number, or is there where none of them has it.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def compare_within_noise(olds: Sequence[Trace], new: Trace) -> Comparison:
     *others, lead = leads([*each, mine])
     among_old = max(leads(departures(tables[:-1])))
     differs = lead > max(*others, among_old)
-    places = mine.places if differs else mine.hard
+    places = mine.beyond(each) if differs else mine.hard
     recorded: dict[int, set[tuple[str, str]]] = {}
     for kind, step, _, key in tables[-1]:
         if kind == "step":
