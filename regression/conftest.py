@@ -15,7 +15,7 @@ from regression.compare.judge import Comparison
 from regression.pool import Pool
 from regression.record import ROOT, RecordingError
 from regression.recorder.child import Job
-from regression.scenarios import Side, Studies, settings, side
+from regression.scenarios import Side, Studies, scenario_of, settings, side
 from regression.throughput.pairs import Throughput
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -45,13 +45,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    given: set[str] = set()
     for option in ("--old", "--new"):
         told = config.getoption(option)
         try:
-            if told:
-                _ = trace.read(told) if Path(told).is_file() else side(Path(told), "")
+            if told and Path(told).is_file():
+                given.add(scenario_of(trace.read(told)))
+            elif told:
+                side(Path(told), "")
         except (trace.TraceError, RecordingError) as error:
             raise pytest.UsageError(f"{option}: {error}") from error
+    if len(given) > 1:
+        raise pytest.UsageError(f"--old and --new are traces of two trainings: {' and '.join(sorted(given))}")
     if config.getoption("--device") == "cuda" and not torch.cuda.is_available():
         raise pytest.UsageError("--device cuda: there is no CUDA device here; leave the option out, or give cpu")
 
@@ -136,8 +141,8 @@ def recorded(
         who: Side | trace.Trace, scenario: str, *arguments: str, steps: int | None = None, **others: object
     ) -> trace.Trace:
         if isinstance(who, trace.Trace):
-            if who.path.stem != scenario:
-                pytest.skip(f"{who.path.name} is a trace of another training; this one is {scenario}")
+            if scenario_of(who) != scenario:
+                pytest.skip(f"{who.path.name} is a trace of {scenario_of(who)}; this one is {scenario}")
             return who
         told = [*studies.options(scenario, **others), *who.arguments, *arguments]
         before = settings()["scenario"][scenario].get("pretrained_from")

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from regression.record import ROOT, RecordingError
+from regression.trace import Trace
 
 FILE = Path(__file__).with_name("scenarios.toml")
 SCRIPT = Path("training") / "train_ddp_multidataset.py"
@@ -30,8 +31,7 @@ class Side:
     arguments: tuple[str, ...] = ()
 
     def environment(self) -> dict[str, str]:
-        path = os.pathsep.join(map(str, self.python_path))
-        return {"PYTHONPATH": path, "PYTHONWARNINGS": "ignore"}
+        return {"PYTHONPATH": os.pathsep.join(map(str, self.python_path))}
 
 
 def side(tree: Path, name: str, *arguments: str) -> Side:
@@ -58,6 +58,22 @@ def settings() -> dict[str, Any]:
 def names() -> list[str]:
     """Those that train to their end on what is written for them."""
     return [name for name, named in settings()["scenario"].items() if named.get("gate", True)]
+
+
+def scenario_of(made: Trace) -> str:
+    """The training that a trace is of: by the name that the gate recorded it under, or by the file's own.
+
+    Raises:
+        RecordingError: it is none of the gate's, so that nothing could be compared with it
+    """
+    recorded = Path(made.header.get("replay", {}).get("out", "")).stem
+    for name in (recorded, made.path.stem):
+        if name in names():
+            return name
+    raise RecordingError(
+        f"{made.path}: a trace of none of the gate's trainings, as its name tells; name it as the one that it is of, with .trace "
+        f"({', '.join(names())}), or compare two traces with python -m regression compare"
+    )
 
 
 class Studies:

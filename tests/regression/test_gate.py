@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from regression.trace import PHASES
+from regression.scenarios import scenario_of, side
+from regression.trace import PHASES, read
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "regression" / "golden" / "cpu"
@@ -19,7 +22,7 @@ GOLDEN = ROOT / "regression" / "golden" / "cpu"
 def gate(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest", "regression/", "-p", "no:cacheprovider", *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=200)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +36,30 @@ def gate(*arguments: object) -> subprocess.CompletedProcess[str]:
 def test_a_bad_option_is_a_sentence(arguments: tuple[object, ...], word: str) -> None:
     done = gate(*arguments)
     assert done.returncode == 4 and word in done.stderr and "Traceback" not in done.stderr, done.stdout
+
+
+@pytest.mark.parametrize("option", ["--old", "--new"])
+def test_a_trace_that_nothing_is_compared_with_is_refused(option: str, tmp_path: Path) -> None:
+    renamed = shutil.copy(GOLDEN / "small.trace", tmp_path / "main.trace")
+    done = gate(option, renamed, "-k", "test_same")
+    assert done.returncode == 4 and "a trace of none of the gate's trainings" in done.stderr, done.stdout
+
+
+def test_traces_of_two_trainings_are_refused() -> None:
+    done = gate("--old", GOLDEN / "small.trace", "--new", GOLDEN / "modulator_only.trace")
+    assert done.returncode == 4 and "traces of two trainings: modulator_only and small" in done.stderr, done.stdout
+
+
+def test_a_trace_that_the_gate_recorded_is_known_under_another_name(tmp_path: Path) -> None:
+    header, rest = (GOLDEN / "small.trace").read_text().split("\n", 1)
+    told = {**json.loads(header), "replay": {"out": "/runs/old/small.trace"}}
+    (tmp_path / "main.trace").write_text(f"{json.dumps(told)}\n{rest}")
+    assert scenario_of(read(tmp_path / "main.trace")) == "small"
+
+
+def test_the_gate_silences_no_warning() -> None:
+    """A trace holds what was warned of: that an operation is not deterministic decides how two runs are judged."""
+    assert "PYTHONWARNINGS" not in side(ROOT / "legacy" / "monolith", "old").environment()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
