@@ -337,10 +337,11 @@ def _holds_frozenset(key: object) -> bool:
     return type(key) is frozenset or (type(key) is tuple and any(map(_holds_frozenset, key)))
 
 
-def _flat(items: dict[Any, Any]) -> Iterable[object]:
+def _flat(items: dict[Any, Any]) -> Iterator[object]:
+    """Keys and values in turn; nothing is looked at before the first is asked for, as a dict is met again wherever it is shared."""
     if any(type(key) is not str and _holds_frozenset(key) for key in items):
         raise Refused(_NO_FROZENSET)
-    return chain.from_iterable(items.items())
+    yield from chain.from_iterable(items.items())
 
 
 def _order(member: object) -> tuple[str, str]:
