@@ -51,7 +51,9 @@ def _record_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument(
         "--device", choices=("cpu", "cuda"), help="one device of this kind (default: as the script says)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of all generators, before the script starts (default: 0)")
+    parser.add_argument(
+        "--seed", type=_seed, default=0, help="of all generators, before the script starts (default: 0)"
+    )
     parser.add_argument("--light", action="store_true", help="losses, options and times only")
     parser.add_argument(
         "--tensors",
@@ -86,7 +88,8 @@ def _record(told: argparse.Namespace) -> int:
     size = Path(told.out).stat().st_size
     if told.json:
         what = {"trace": told.out, "steps": len(made.steps), "logged": logged, "bytes": size, "seconds": seconds}
-        print(json.dumps({**what, "deterministic": made.deterministic, "losses": made.losses()}))
+        told_all = {**what, "deterministic": made.deterministic, "losses": made.losses()}
+        print(json.dumps(trace.strict(told_all), allow_nan=False))
     else:
         losses = made.losses()
         print(
@@ -103,15 +106,20 @@ def _record(told: argparse.Namespace) -> int:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value}: at least 1 is expected")
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: a whole number from 1 on is expected")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"{text}: a whole number from 0 to 2**32 - 1 is expected, as NumPy has it")
+    return int(text)
 
 
 def _range(text: str) -> tuple[int, int]:
     first, _, last = text.partition(":")
-    try:
-        return int(first), int(last or first)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text}: FROM:TO is expected, as 3:5") from error
+    last = last or first
+    if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
+        raise argparse.ArgumentTypeError(f"{text}: FROM:TO is expected, steps from 1 on, as 3:5")
+    return int(first), int(last)

@@ -10,8 +10,9 @@ import ast
 import importlib
 import runpy
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -31,23 +32,21 @@ def lightnings() -> list[Any]:
 @contextmanager
 def trainer_arguments(overrides: Mapping[str, Any]) -> Iterator[None]:
     """Inside, every Trainer is made with `overrides` in the place of what the script says."""
-    changed = []
-    for package in lightnings():
-        trainer = package.Trainer
-        changed.append((trainer, trainer.__init__))
-        trainer.__init__ = _with(trainer.__init__, overrides)
-    try:
+
+    def init(original: Any) -> Any:
+        return lambda self, *args, **kwargs: original(self, *args, **{**kwargs, **overrides})
+
+    with ExitStack() as stack:
+        for package in lightnings():
+            replaced(stack, package.Trainer, "__init__", init)
         yield
-    finally:
-        for trainer, original in changed:
-            trainer.__init__ = original
 
 
-def _with(original: Any, overrides: Mapping[str, Any]) -> Any:
-    def init(self: Any, *args: Any, **kwargs: Any) -> None:
-        original(self, *args, **{**kwargs, **overrides})
-
-    return init
+def replaced(stack: ExitStack, owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
+    """`owner.name` is what `wrap` makes of it, until `stack` is left."""
+    original = getattr(owner, name)
+    setattr(owner, name, wrap(original))
+    stack.callback(setattr, owner, name, original)
 
 
 def run_script(script: str | Path, arguments: Sequence[str]) -> None:
@@ -60,6 +59,21 @@ def run_script(script: str | Path, arguments: Sequence[str]) -> None:
         runpy.run_path(str(path), run_name="__main__")
     finally:
         sys.argv, sys.path[:] = before
+
+
+def has_module(module: str) -> bool:
+    """Whether `python -m MODULE` would find something to run."""
+    try:
+        found = find_spec(module)
+        if found is not None and found.submodule_search_locations is not None:
+            found = find_spec(f"{module}.__main__")
+    except ModuleNotFoundError as error:
+        if not f"{module}.".startswith(f"{error.name}."):
+            raise  # one that its package imports
+        return False
+    except ValueError:
+        return False
+    return found is not None
 
 
 def run_module(module: str, arguments: Sequence[str]) -> None:
@@ -97,6 +111,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             overrides[name] = value
     with trainer_arguments(overrides):
         if command[0] == "-m":
+            if not has_module(command[1]):
+                parser.error(f"there is no module {command[1]}")
             run_module(command[1], command[2:])
         elif not Path(command[0]).is_file():
             parser.error(f"there is no script {command[0]}")

@@ -23,7 +23,7 @@ from regression import trace
 from regression.record import ROOT, check, finished, surroundings
 from regression.recorder.child import Job, run
 
-START = f"import sys; sys.path.append({str(ROOT)!r}); from regression.pool import serve; serve()"
+START = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from regression.pool import serve; sys.path.remove({str(ROOT)!r}); serve()"
 
 
 class Pool:
@@ -54,7 +54,7 @@ class Pool:
         server = self._free.get()
         try:
             assert server.stdin is not None and server.stdout is not None
-            absolute = {**asdict(job), "out": str(Path(job.out).resolve())}
+            absolute = {**asdict(job), "out": str(Path(job.out).absolute())}
             order = {"job": absolute, "folder": str(folder), "environment": dict(environment)}
             server.stdin.write(json.dumps(order) + "\n")
             server.stdin.flush()

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
-from regression import trace
-from regression.recorder.child import FAILED, NEVER_TRAINED, TRAINED_TWICE, Job
+import torch
 
-ROOT = Path(__file__).resolve().parents[1]
-# this package is looked up last, so that it hides nothing of the script's
-START = f"import sys; sys.path.append({str(ROOT)!r}); from regression.recorder.child import main; main()"
+from regression import trace
+from regression.recorder.child import (
+    FAILED,
+    NEVER_TRAINED,
+    NO_MODULE,
+    OTHER_PROCESS_FAILED,
+    ROOT,
+    TRAINED_TWICE,
+    Job,
+    started,
+)
+
+__all__ = ["ROOT", "RecordingError", "check", "finished", "record", "surroundings"]
 
 
 class RecordingError(Exception):
@@ -34,11 +42,12 @@ def record(
     Run `job` in a fresh process, started in `folder`.
 
     Raises:
-        RecordingError: no script, or one that fails, trains twice or not at all; what was recorded of a run that failed is kept
+        RecordingError: no script, or one that fails, trains twice or not at all; what was recorded of a run that failed is kept,
+            as `job.out` where there is no such trace yet, else beside it
     """
     check(job, folder or Path())
     process = subprocess.run(
-        [python, "-c", START, json.dumps({**asdict(job), "out": str(Path(job.out).resolve())})],
+        started(replace(job, out=str(Path(job.out).absolute())), python),
         cwd=folder,
         env=surroundings(environment),
         stdout=subprocess.PIPE if quiet else sys.stderr,
@@ -60,16 +69,26 @@ def check(job: Job, folder: Path) -> None:
         raise RecordingError("a script, or -m and a module, is expected behind --")
     if command[0] != "-m" and not (folder / command[0]).is_file():
         raise RecordingError(f"there is no script {command[0]}; name a Python file, or -m and a module")
-    if not Path(job.out).resolve().parent.is_dir():
-        raise RecordingError(f"{job.out}: there is no folder {Path(job.out).resolve().parent} to write the trace into")
+    if job.device == "cuda" and not torch.cuda.is_available():
+        raise RecordingError("--device cuda: there is no CUDA device here; leave the option out, or give cpu")
+    out = Path(job.out).absolute()
+    if not out.parent.is_dir():
+        raise RecordingError(f"{job.out}: there is no folder {out.parent} to write the trace into")
+    try:
+        for file in (out, trace.unfinished(out)):
+            if file.is_dir():
+                raise RecordingError(f"{file} is a folder; name a file to write the trace into")
+            if file.exists() and not (file.is_file() and (file.stat().st_size == 0 or trace.is_trace(file))):
+                raise RecordingError(f"{file} is there and is no trace; nothing is written over it, name another file")
+        trace.unfinished(out).open("a").close()
+    except OSError as error:
+        raise RecordingError(f"{job.out} cannot be written: {error.strerror}") from error
 
 
 def finished(job: Job, status: int, errors: str = "") -> trace.Trace:
     """What came of it. Raises RecordingError, with the script's own last words where they were kept from the screen."""
     script = " ".join(job.command[:2]) if job.command[0] == "-m" else job.command[0]
-    out = Path(job.out)
-    if status in (TRAINED_TWICE, NEVER_TRAINED):
-        out.unlink(missing_ok=True)
+    out, made = Path(job.out), _made(Path(job.out), keep=status not in (TRAINED_TWICE, NEVER_TRAINED, NO_MODULE))
     if status == TRAINED_TWICE:
         raise RecordingError(
             f"{script} calls Trainer.fit twice, and a trace is of one training; record each with options that run it alone"
@@ -78,22 +97,34 @@ def finished(job: Job, status: int, errors: str = "") -> trace.Trace:
         raise RecordingError(
             f"{script} ended without reaching Trainer.fit: there is nothing to record; does it need other arguments?"
         )
-    if status != 0:
-        how = "failed" if status == FAILED else f"ended with status {status}"
-        steps = _steps(out)
-        kept = f"; {out} has the {steps} steps before that" if steps else ""
-        if not steps:
-            out.unlink(missing_ok=True)
-        raise RecordingError(f"{errors[-4000:]}{script} {how}{kept}")
-    made = trace.read(out)
-    if not made.steps:
-        out.unlink()
-        raise RecordingError(f"{script} reached Trainer.fit but trained no batch: there is nothing to compare")
-    return made
+    if status == NO_MODULE:
+        raise RecordingError(f"there is no module {job.command[1]} to run; is its folder on PYTHONPATH?")
+    if status == 0 and made and (made.complete or not job.save):  # a replay leaves when it has what it is for
+        if made.path != out:
+            made.path.replace(out)
+        return replace(made, path=out)
+    if status == 0 and made is None:
+        raise RecordingError(f"{script} ended before it had trained a batch: there is nothing to compare")
+    how = {
+        0: "left Python before its end (os._exit, or a process that it became)",
+        FAILED: "failed",
+        OTHER_PROCESS_FAILED: "failed in another of its processes",
+    }.get(status, f"ended with status {status}")
+    kept = f"; {made.path} has the {len(made.steps)} steps before that" if made else ""
+    raise RecordingError(f"{errors[-4000:]}{script} {how}{kept}")
 
 
-def _steps(out: Path) -> int:
+def _made(out: Path, keep: bool) -> trace.Trace | None:
+    """What the run wrote, where there is a step in it; it takes the name `out` if that is free."""
+    written = trace.unfinished(out)
     try:
-        return len(trace.read(out).steps)
+        made = trace.read(written) if keep else None
     except trace.TraceError:
-        return 0
+        made = None
+    if made is None or not made.steps:
+        written.unlink(missing_ok=True)
+        return None
+    if out.exists() and out.stat().st_size:
+        return made
+    written.replace(out)
+    return replace(made, path=out)

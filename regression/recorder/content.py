@@ -16,6 +16,9 @@ from torch import Tensor
 
 _SHORT = 200
 # Lightning's: last-v1.ckpt where there is a last.ckpt, lightning_logs/version_3 where there are three
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+_NO_TEXT: Any = object.__repr__
+_DEEPEST = 8  # an object can hold itself
 _NUMBERED = re.compile(r"-v\d+(?=\.ckpt)|(?<=/version_)\d+")
 
 
@@ -29,6 +32,8 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         parts = [(str(i), part) for i, part in enumerate(value)]
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         parts = [(f.name, getattr(value, f.name)) for f in dataclasses.fields(value)]
+    elif path.count(".") < _DEEPEST and _says_nothing(value):
+        parts = list(_attributes(value))
     else:
         yield path, value
         return
@@ -36,6 +41,29 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, f"empty {type(value).__name__}"
     for name, part in parts:
         yield from leaves(part, f"{path}.{name}" if path else name)
+
+
+def _says_nothing(value: Any) -> bool:
+    """An object of a class of the script's, which is what its attributes are: its own text has an address in it, or leaves tensors out."""
+    if isinstance(value, str | int | float | Tensor | np.ndarray | torch.nn.Module) or callable(value):
+        return False
+    attributes = [part for _, part in _attributes(value)]
+    return bool(attributes) and (type(value).__repr__ is _NO_TEXT or any(map(_has_tensors, attributes)))
+
+
+def _has_tensors(value: Any) -> bool:
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else (value,)
+    return any(isinstance(part, Tensor | np.ndarray) for part in parts)
+
+
+def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
+    slots = [name for of in type(value).__mro__ for name in _listed(getattr(of, "__slots__", ()))]
+    yield from getattr(value, "__dict__", {}).items()
+    yield from ((name, getattr(value, name)) for name in slots if name != "__dict__" and hasattr(value, name))
+
+
+def _listed(slots: Any) -> Any:
+    return (slots,) if isinstance(slots, str) else slots
 
 
 def _is_plain(value: list[Any] | tuple[Any, ...]) -> bool:
@@ -50,7 +78,9 @@ def plain(value: Any) -> Any:
         return plain(value.item())
     if isinstance(value, np.ndarray):
         return (
-            plain(torch.from_numpy(np.ascontiguousarray(value))) if value.dtype.kind in "biuf" else digest(repr(value))
+            plain(torch.from_numpy(np.ascontiguousarray(value)))
+            if value.dtype.kind in "biuf"
+            else digest(_stable(repr(value)))
         )
     if isinstance(value, Tensor):
         shape = "×".join(map(str, value.shape))
@@ -59,6 +89,8 @@ def plain(value: Any) -> Any:
         return [plain(part) for part in value]
     if callable(value) and hasattr(value, "__qualname__"):
         return f"{value.__qualname__}"
+    if isinstance(value, set | frozenset):
+        value = sorted(map(repr, value))  # in the order of this process's hashes otherwise
     text = str(value) if isinstance(value, str | os.PathLike) else _stable(repr(value))
     text = relative(text)
     return text if len(text) <= _SHORT else f"{text[:40]}… {digest(text)}"
@@ -70,9 +102,8 @@ def relative(text: str) -> str:
 
 
 def _stable(text: str) -> str:
-    """Without the address that an object's default text ends in."""
-    head, found, _ = text.partition(" at 0x")
-    return f"{head}>" if found else text
+    """Without addresses, which are others in each run."""
+    return _ADDRESS.sub("", text)
 
 
 def bytes_of(tensor: Tensor) -> bytes:

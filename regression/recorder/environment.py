@@ -6,6 +6,7 @@ import os
 import platform
 import random
 import sys
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -34,16 +35,31 @@ def flags() -> dict[str, Any]:
     """Global switches of torch as they are now."""
     return {
         "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+        "cudnn.enabled": torch.backends.cudnn.enabled,
         "cudnn.deterministic": torch.backends.cudnn.deterministic,
         "cudnn.benchmark": torch.backends.cudnn.benchmark,
-        "cudnn.allow_tf32": torch.backends.cudnn.allow_tf32,
-        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "cudnn.allow_tf32": _told(lambda: torch.backends.cudnn.allow_tf32),
+        "float32_matmul_precision": _told(torch.get_float32_matmul_precision),
+        "matmul.allow_fp16_reduction": torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction,
+        "matmul.allow_bf16_reduction": torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction,
+        "attention.flash": torch.backends.cuda.flash_sdp_enabled(),  # type: ignore[no-untyped-call]
+        "attention.memory_efficient": torch.backends.cuda.mem_efficient_sdp_enabled(),  # type: ignore[no-untyped-call]
+        "attention.cudnn": torch.backends.cuda.cudnn_sdp_enabled(),  # type: ignore[no-untyped-call]
+        "attention.math": torch.backends.cuda.math_sdp_enabled(),  # type: ignore[no-untyped-call]
         "default_dtype": str(torch.get_default_dtype()),
         "threads": torch.get_num_threads(),
         "grad_enabled": torch.is_grad_enabled(),
         "anomaly_detection": torch.is_anomaly_enabled(),
         "cublas_workspace": os.environ.get("CUBLAS_WORKSPACE_CONFIG", ""),
     }
+
+
+def _told(switch: Callable[[], Any]) -> Any:
+    """torch will not answer by an old name where the switch was set by a new one, `fp32_precision`."""
+    try:
+        return switch()
+    except RuntimeError:
+        return "set by its new name"
 
 
 def make_deterministic(seed: int) -> None:

@@ -2,7 +2,8 @@
 Puts a recorder in the place where it hears everything, before a script starts.
 
 A callback of the Trainer hears the hooks. What has no hook is wrapped on its class, for both Lightnings: `LightningModule.log`, the
-end of gradient clipping, the end of a batch (a module's own hook runs after the callbacks'), the strategy's saving, and the loaders' samplers.
+end of gradient clipping, the end of a batch, of an epoch and of training (a module's own hook runs after the callbacks'), the strategy's training
+step and saving, the loaders' samplers; and what a script may do past Lightning: `loss.backward()`, and telling its logger a value.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -18,7 +20,7 @@ from typing import Any
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from regression.launch import lightnings
+from regression.launch import lightnings, replaced
 from regression.recorder.recorder import Recorder
 
 
@@ -28,7 +30,8 @@ def installed(recorder: Recorder, overrides: Mapping[str, Any], save: bool = Tru
     with ExitStack() as stack:
         for package in lightnings():
             _lightning(package, recorder, dict(overrides), save, stack)
-        _replace(stack, torch.utils.data.dataloader._BaseDataLoaderIter, "_next_index", _handing)
+        replaced(stack, torch.utils.data.dataloader._BaseDataLoaderIter, "_next_index", _handing)
+        replaced(stack, torch.Tensor, "backward", _by_hand(recorder))
         handle = register_optimizer_step_post_hook(lambda optimizer, *_: recorder.after_step(optimizer))
         stack.callback(handle.remove)
         shown = warnings.showwarning
@@ -58,6 +61,8 @@ def _lightning(package: Any, recorder: Recorder, overrides: dict[str, Any], save
         @functools.wraps(original)
         def fitted(self: Any, *args: Any, **kwargs: Any) -> Any:
             recorder.fit(self)
+            for kind in {type(logger) for logger in self.loggers}:
+                replaced(stack, kind, "log_metrics", _outside(recorder))
             return original(self, *args, **kwargs)
 
         return fitted
@@ -101,22 +106,39 @@ def _lightning(package: Any, recorder: Recorder, overrides: dict[str, Any], save
 
         return after
 
+    def stepping(original: Any) -> Any:
+        @functools.wraps(original)
+        def stepped(*args: Any, **kwargs: Any) -> Any:
+            recorder.forward_start()
+            return original(*args, **kwargs)
+
+        return stepped
+
+    def followed_by(told: Any) -> Any:
+        def followed(original: Any) -> Any:
+            @functools.wraps(original)
+            def ended(self: Any) -> None:
+                original(self)
+                told(self.trainer, self.trainer.lightning_module)
+
+            return ended
+
+        return followed
+
     prefix = package.__name__
     precision = importlib.import_module(f"{prefix}.plugins.precision.precision").Precision
     strategy = importlib.import_module(f"{prefix}.strategies.strategy").Strategy
-    _replace(stack, package.Trainer, "__init__", init)
-    _replace(stack, package.Trainer, "fit", fit)
-    _replace(stack, package.LightningModule, "log", log)
-    _replace(stack, precision, "_after_closure", clipped)
-    _replace(stack, strategy, "save_checkpoint", saving)
+    replaced(stack, package.Trainer, "__init__", init)
+    replaced(stack, package.Trainer, "fit", fit)
+    replaced(stack, package.LightningModule, "log", log)
+    replaced(stack, precision, "_after_closure", clipped)
+    replaced(stack, strategy, "save_checkpoint", saving)
+    replaced(stack, strategy, "training_step", stepping)
+    whole = importlib.import_module(f"{prefix}.loops.fit_loop")._FitLoop
+    replaced(stack, whole, "on_advance_end", followed_by(recorder.epoch_end))
+    replaced(stack, whole, "on_run_end", followed_by(recorder.train_end))
     loop = importlib.import_module(f"{prefix}.loops.training_epoch_loop")._TrainingEpochLoop
-    _replace(stack, loop, "on_advance_end", advanced)
-
-
-def _replace(stack: ExitStack, owner: Any, name: str, wrap: Any) -> None:
-    original = getattr(owner, name)
-    setattr(owner, name, wrap(original))
-    stack.callback(setattr, owner, name, original)
+    replaced(stack, loop, "on_advance_end", advanced)
 
 
 def _handing(original: Any) -> Any:
@@ -127,6 +149,35 @@ def _handing(original: Any) -> Any:
         return index
 
     return handed
+
+
+def _by_hand(recorder: Recorder) -> Any:
+    def hearing(original: Any) -> Any:
+        @functools.wraps(original)
+        def backward(loss: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+            with recorder.backward_by_hand(loss):
+                return original(loss, *args, **kwargs)
+
+        return backward
+
+    return hearing
+
+
+def _outside(recorder: Recorder) -> Any:
+    """Values that a script gives to its logger. Those that Lightning gives to it were heard when they were logged, or are its own times."""
+
+    def hearing(original: Any) -> Any:
+        @functools.wraps(original)
+        def log_metrics(self: Any, metrics: Any, step: Any = None, *args: Any, **kwargs: Any) -> Any:
+            caller = str(sys._getframe(1).f_globals.get("__name__"))
+            if not caller.startswith(("pytorch_lightning.", "lightning.", "lightning_fabric.", "_regression.")):
+                for key, value in metrics.items():
+                    recorder.logged("logger", key, value, {} if step is None else {"step": step})
+            return original(self, metrics, step, *args, **kwargs)
+
+        return log_metrics
+
+    return hearing
 
 
 def _listening(original: Any, recorder: Recorder) -> Any:
@@ -144,9 +195,6 @@ def _listener(package: Any, recorder: Recorder) -> Any:
         def on_train_start(self, trainer: Any, pl_module: Any) -> None:
             recorder.train_start(trainer, pl_module)
 
-        def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-            recorder.train_end(trainer, pl_module)
-
         def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
             recorder.batch_start(trainer, pl_module, batch, batch_idx)
 
@@ -158,19 +206,27 @@ def _listener(package: Any, recorder: Recorder) -> Any:
 
         def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
             if not trainer.sanity_checking:
-                recorder.validation_start()
+                recorder.evaluation_start()
 
         def on_validation_batch_start(
             self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
         ) -> None:
             if not trainer.sanity_checking:
-                recorder.validation_batch(batch)
+                recorder.evaluation_batch(batch)
 
         def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
             if not trainer.sanity_checking:
-                recorder.validation_end(trainer)
+                recorder.evaluation_end("validation", trainer)
 
-        def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-            recorder.epoch_end(trainer, pl_module)
+        def on_test_start(self, trainer: Any, pl_module: Any) -> None:
+            recorder.evaluation_start()
+
+        def on_test_batch_start(
+            self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+        ) -> None:
+            recorder.evaluation_batch(batch)
+
+        def on_test_end(self, trainer: Any, pl_module: Any) -> None:
+            recorder.evaluation_end("test", trainer)
 
     return Listener()

@@ -6,6 +6,8 @@ import os
 import resource
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +16,26 @@ from torch import Tensor
 
 from regression.recorder.content import leaves, plain, random_states, relative
 from regression.recorder.environment import flags
+from regression.recorder.outputs import Outputs
 from regression.recorder.state import (
-    callback_states,
+    averages,
+    end_of,
     metrics,
     named,
     optimizer_state,
     options,
+    schedule_of,
     served,
+    settings_of,
     shortened,
-    trainer_settings,
 )
 from regression.recorder.tables import Number, Table, Tabulator, finished
 from regression.recorder.tensors import Capture
 from regression.trace import Record, Writer
 
 
-class TwoFits(Exception):
-    """A script that trains twice is two runs."""
+class TwoFits(BaseException):
+    """A script that trains twice is two runs. No `except Exception` of the script's is meant."""
 
 
 class Recorder:
@@ -56,7 +61,9 @@ class Recorder:
         self._began = time.perf_counter()
         self._handed: list[Any] = []
         self._warned: Counter[str] = Counter()
-        self._outputs: list[tuple[str, Tensor]] = []
+        self._outputs = Outputs(lambda: bool(self._phases) and not {"loss", "backward"} & self._phases.keys())
+        self._module: Any = None
+        self._in_backward = False
 
     # the run's frame
 
@@ -66,19 +73,15 @@ class Recorder:
             raise TwoFits
 
     def train_start(self, trainer: Any, module: Any) -> None:
-        self._hook_children(module)
+        self._module = module
+        if not self._light:
+            self._outputs.listen(module)
         self._step = trainer.fit_loop.total_batch_idx + 1  # not 0 where the run is resumed
         self._epoch = trainer.current_epoch
         if self._capture:
             self._capture.attach(module)
-        data = getattr(trainer, "datamodule", None)
-        settings: Record = {
-            "hyper_parameters": {path: plain(leaf) for path, leaf in leaves(dict(module.hparams))},
-            "flags": flags(),
-            "trainer": trainer_settings(trainer),
-        }
-        if data is not None and getattr(data, "hparams", None):
-            settings["data_hyper_parameters"] = {path: plain(leaf) for path, leaf in leaves(dict(data.hparams))}
+        settings = settings_of(trainer, module)
+        self._last["flags"] = settings["flags"]
         phases: Record = {"random": random_states()}
         if not self._light:
             phases["parameters"] = self._tabulate(named(module.named_parameters()))
@@ -93,14 +96,6 @@ class Recorder:
             self._capture.detach()
         cuda = torch.cuda.is_available() and torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
         peak = torch.cuda.max_memory_allocated() if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        end: Record = {
-            "stopped": {"epoch": trainer.current_epoch, "global_step": trainer.global_step},
-            "hyper_parameters": {path: plain(leaf) for path, leaf in leaves(dict(module.hparams))},
-            "callbacks": {
-                name: {path: plain(leaf) for path, leaf in leaves(state)} for name, state in callback_states(trainer)
-            },
-            "random": random_states(),
-        }
         self._end = {
             "seconds": {name: round(value, 6) for name, value in self._seconds.items()},
             "peak_bytes": peak,
@@ -108,11 +103,13 @@ class Recorder:
             **({"step_seconds": self._step_seconds} if self._light else {}),
             "flags": flags(),
         }
-        self._write("last", {"end": end})
+        self._write("last", {"end": end_of(trainer, module), **self._rest()})
 
     def close(self, reached_end: bool) -> None:
         """After the script: what it warned of, and how long it all took."""
         if self._fits == 1 and reached_end:
+            if self._logged:
+                self._write("after", self._rest())
             unsteady = [text for text in self._warned if "does not have a deterministic implementation" in text]
             end: Record = {"record": "end", "step": self._step, "epoch": self._epoch, "phases": {}}
             end["warnings"] = dict(self._warned)
@@ -139,24 +136,27 @@ class Recorder:
         data: Record = {"position": [trainer.current_epoch, batch_idx]}
         if not self._light:
             data.update(order=served(trainer), content=self._content(batch), random=random_states())
-            self._outputs.clear()
+            self._outputs.take()
         self._phases = {"data": data}
-        self._modes(module)
         if self._capture:
             self._capture.begin(self._step, batch)
         self._tick("recording")
 
-    def output(self, name: str, value: Any) -> None:
-        """A part of the network has given something."""
-        if self._phases and "loss" not in self._phases and "backward" not in self._phases:
-            found = [(path, leaf) for path, leaf in leaves(value, name) if isinstance(leaf, Tensor)]
-            self._outputs += [(f"{path}#{len(self._outputs) + i}", leaf) for i, (path, leaf) in enumerate(found)]
+    def forward_start(self) -> None:
+        """Every hook before the forward pass has run."""
+        self._modes(frozen=[name for name, part in self._module.named_parameters() if not part.requires_grad])
+        now = flags()
+        changed = {name: value for name, value in now.items() if value != self._last["flags"][name]}
+        if changed:
+            self._last["flags"] = now
+            self._in("settings")["flags"] = changed
 
     def before_backward(self, loss: Tensor) -> None:
         self._tick("forward")
-        if self._outputs and "outputs" not in self._phases.get("forward", {}):
-            self._in("forward")["outputs"] = self._tabulate(self._outputs)
-            self._outputs = []
+        self._in_backward = True
+        self._modes()
+        if self._outputs.found and "outputs" not in self._phases.get("forward", {}):
+            self._in("forward")["outputs"] = self._tabulate(self._outputs.take())
         if not self._light:
             self._in("forward").setdefault("random", random_states())
         self._add("loss", "loss", Number(loss))
@@ -164,9 +164,23 @@ class Recorder:
 
     def after_backward(self, module: Any) -> None:
         self._tick("backward")
+        self._in_backward = False
         if not self._light:
             self._add("backward", "gradients", self._gradients(module))
         self._tick("recording")
+
+    @contextmanager
+    def backward_by_hand(self, loss: Tensor) -> Iterator[None]:
+        """Around `loss.backward()`, of which Lightning tells only where it calls it itself."""
+        if self._in_backward or "position" not in self._phases.get("data", {}):  # of a training step
+            yield
+            return
+        self.before_backward(loss)
+        try:
+            yield
+        finally:
+            self._in_backward = False
+        self.after_backward(self._module)
 
     def after_clip(self, module: Any) -> None:
         self._tick("clip")
@@ -192,6 +206,9 @@ class Recorder:
         self._tick("step")
         if not self._light:
             self._in("step")["parameters"] = self._tabulate(named(module.named_parameters()))
+            buffers = [*named(module.named_buffers()), *averages(trainer)]
+            if buffers:
+                self._in("step")["buffers"] = self._tabulate(buffers)
         if self._logged:
             self._in("metrics")["logged"] = self._take_logged()
         if self._capture:
@@ -211,23 +228,28 @@ class Recorder:
     # what is not of a step
 
     def logged(self, hook: str | None, key: str, value: Any, how: dict[str, Any]) -> None:
+        if not isinstance(value, Tensor) and hasattr(value, "_forward_cache"):
+            # a torchmetrics object: what it made of this batch; what it makes of all of them is in callback_metrics
+            value = type(value).__name__ if value._forward_cache is None else value._forward_cache
         number = Number(value) if isinstance(value, Tensor) and value.numel() else plain(value)
         self._logged.append([hook or "", key, number, {name: plain(part) for name, part in how.items()}])
 
-    def validation_batch(self, batch: Any) -> None:
+    def evaluation_batch(self, batch: Any) -> None:
         if not self._light:
             self._add("data", "content", self._content(batch))
 
-    def validation_start(self) -> None:
+    def evaluation_start(self) -> None:
         self._flush()
         self._phases = {}
 
-    def validation_end(self, trainer: Any) -> None:
+    def evaluation_end(self, kind: str, trainer: Any) -> None:
+        """`kind` is `validation` or `test`."""
         self._in("metrics").update(logged=self._take_logged(), callback_metrics=metrics(trainer.callback_metrics))
-        self._write("validation", self._phases)
+        self._write(kind, self._phases)
         self._phases = {}
 
     def epoch_end(self, trainer: Any, module: Any) -> None:
+        """After the hooks, in which the last values of an epoch are logged."""
         self._flush()
         phases: Record = {"metrics": {"logged": self._take_logged(), "metrics": metrics(trainer.callback_metrics)}}
         if not self._light:
@@ -255,13 +277,6 @@ class Recorder:
 
     # how
 
-    def _hook_children(self, module: Any) -> None:
-        if self._light:
-            return
-        for name, child in module.named_children():
-            if any(True for _ in child.parameters()):
-                child.register_forward_hook(_Output(self, name))
-
     def _in(self, phase: str) -> Record:
         made: Record = self._phases.setdefault(phase, {})
         return made
@@ -280,34 +295,28 @@ class Recorder:
         rest = {path or "batch": plain(leaf) for path, leaf in leaves(batch) if not isinstance(leaf, Tensor)}
         return {"tensors": self._tabulate(tensors), **({"other": rest} if rest else {})}
 
-    def _modes(self, module: Any) -> None:
+    def _modes(self, **now: list[str]) -> None:
         """Which modules are not in training mode, and which parameters are frozen; told when it changes."""
-        now = {
-            "evaluating": [name for name, part in module.named_modules() if not part.training],
-            "frozen": [name for name, part in module.named_parameters() if not part.requires_grad],
-        }
-        if now != self._last.get("modes"):
-            self._last["modes"] = now
-            self._in("forward").update(now)
+        now["evaluating"] = [name for name, part in self._module.named_modules() if not part.training]
+        changed = {what: names for what, names in now.items() if names != self._last.get(what)}
+        self._last.update(changed)
+        if changed:
+            # in front of what came of it
+            self._phases["forward"] = {**changed, **self._in("forward"), **changed}
 
     def _schedule(self, trainer: Any) -> None:
         """What the next step will be made with."""
         if not self._trained:
             return
-        made: Record = {f"options of {i}": options(optimizer) for i, optimizer in enumerate(trainer.optimizers)}
-        for i, config in enumerate(trainer.lr_scheduler_configs):
-            state = config.scheduler.state_dict() if hasattr(config.scheduler, "state_dict") else {}
-            made[f"scheduler {i}"] = {
-                path: plain(leaf) for path, leaf in leaves(state) if path != "_get_lr_called_within_step"
-            }
-            made[f"scheduler {i}"]["interval"] = f"{config.interval} × {config.frequency}"
-        scaler = getattr(trainer.precision_plugin, "scaler", None)
-        if scaler is not None:
-            made["scaler"] = {path: plain(leaf) for path, leaf in leaves(scaler.state_dict())}
+        made = schedule_of(trainer)
         if made != self._last.get("schedule"):
             self._last["schedule"] = made
             self._flush()
             self._write("schedule", {"schedule": made})
+
+    def _rest(self) -> Record:
+        """What was logged since the last record that tells it."""
+        return {"metrics": {"logged": self._take_logged()}} if self._logged else {}
 
     def _take_logged(self) -> list[Any]:
         taken, self._logged = self._logged, []
@@ -330,17 +339,3 @@ class Recorder:
         if self._waiting is not None:
             self._writer.write(shortened(finished(self._waiting)))
             self._waiting = None
-
-
-class _Output:
-    """A forward hook that a copy, or a pickle, of the module does not have."""
-
-    def __init__(self, recorder: Recorder | None = None, name: str = "") -> None:
-        self._recorder, self._name = recorder, name
-
-    def __call__(self, module: Any, inputs: Any, output: Any) -> None:
-        if self._recorder is not None:
-            self._recorder.output(self._name, output)
-
-    def __reduce__(self) -> tuple[type, tuple[()]]:
-        return _Output, ()

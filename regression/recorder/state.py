@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
-from regression.recorder.content import plain
+from regression.recorder.content import leaves, plain, random_states
+from regression.recorder.environment import flags
 from regression.trace import Record
 
 
@@ -35,6 +37,15 @@ def optimizer_state(optimizer: Any) -> Iterator[tuple[str, Tensor]]:
                 if isinstance(value, Tensor):
                     yield f"{i}.{key}", value
             i += 1
+
+
+def averages(trainer: Any) -> Iterator[tuple[str, Tensor]]:
+    """The weights that a callback averages beside the module's."""
+    for callback in trainer.callbacks:
+        for name, value in vars(callback).items():
+            if isinstance(value, AveragedModel):
+                for key, tensor in named(value.state_dict().items()):
+                    yield f"{type(callback).__name__}.{name}.{key}", tensor
 
 
 def shortened(record: Record) -> Record:
@@ -94,3 +105,45 @@ def trainer_settings(trainer: Any) -> Record:
         "world_size",
     )
     return {name: plain(getattr(trainer, name, None)) for name in kept}
+
+
+def settings_of(trainer: Any, module: Any) -> Record:
+    """What a run is asked to be."""
+    settings: Record = {
+        "hyper_parameters": _kept(dict(module.hparams)),
+        "flags": flags(),
+        "trainer": trainer_settings(trainer),
+    }
+    data = getattr(trainer, "datamodule", None)
+    if data is not None and getattr(data, "hparams", None):
+        settings["data_hyper_parameters"] = _kept(dict(data.hparams))
+    return settings
+
+
+def end_of(trainer: Any, module: Any) -> Record:
+    """What it came to."""
+    return {
+        "stopped": {"epoch": trainer.current_epoch, "global_step": trainer.global_step},
+        "hyper_parameters": _kept(dict(module.hparams)),
+        "callbacks": {name: _kept(state) for name, state in callback_states(trainer)},
+        "random": random_states(),
+    }
+
+
+def schedule_of(trainer: Any) -> Record:
+    """What the next step will be made with."""
+    made: Record = {f"options of {i}": options(optimizer) for i, optimizer in enumerate(trainer.optimizers)}
+    for i, config in enumerate(trainer.lr_scheduler_configs):
+        state = config.scheduler.state_dict() if hasattr(config.scheduler, "state_dict") else {}
+        made[f"scheduler {i}"] = _kept(
+            {key: part for key, part in state.items() if key != "_get_lr_called_within_step"}
+        )
+        made[f"scheduler {i}"]["interval"] = f"{config.interval} × {config.frequency}"
+    scaler = getattr(trainer.precision_plugin, "scaler", None)
+    if scaler is not None:
+        made["scaler"] = _kept(scaler.state_dict())
+    return made
+
+
+def _kept(value: Any) -> Record:
+    return {path: plain(leaf) for path, leaf in leaves(value)}

@@ -1,6 +1,7 @@
 """A Lightning script that knows nothing of being recorded; `--fault` makes it go wrong in one way."""
 
 import argparse
+import os
 import sys
 
 import torch
@@ -101,3 +102,5 @@ loaders = torch.utils.data.DataLoader(data, 8, shuffle=fault != "order"), torch.
 trainer.fit(net, *loaders)
 if fault == "fits twice":
     trainer.fit(net, *loaders)
+if fault == "exits":
+    os._exit(0)
