@@ -17,7 +17,7 @@ from legacy.checkpoint import CheckpointError
 from legacy.checkpoint.files import Identity
 from legacy.layout import check_folders, check_targets, found, targets
 from legacy.manifest import Manifest, Task, stat
-from legacy.terminal import failure
+from legacy.terminal import failure, visible
 from legacy.translate import Options, outputs, translate
 from legacy.workers import each
 
@@ -135,7 +135,7 @@ def _progress(count: int, total: int) -> Iterator[Callable[[dict[str, Any]], Non
             TransferSpeedColumn,
         )
     except ImportError:
-        yield lambda line: print(line["error"], file=sys.stderr) if line["status"] else None
+        yield lambda line: print(_shown(line["error"]), file=sys.stderr) if line["status"] else None
         return
     console = Console(stderr=True, soft_wrap=True)
     columns = (
@@ -154,9 +154,13 @@ def _progress(count: int, total: int) -> Iterator[Callable[[dict[str, Any]], Non
             finished += 1
             bar.update(done, advance=line["source_bytes"] or 0, description=f"{finished} of {count} files")
             if line["status"]:
-                console.print(f"[red]failed[/red] {escape(line['error'])}", highlight=False)
+                console.print(f"[red]failed[/red] {escape(_shown(line['error']))}", highlight=False)
 
         yield advance
+
+
+def _shown(error: str) -> str:
+    return "\n".join(map(visible, error.split("\n")))
 
 
 def _told(summary: dict[str, Any]) -> str:

@@ -22,6 +22,7 @@ from legacy.checkpoint.rules import Work, translated
 from legacy.checkpoint.rules.user import Row
 from legacy.checkpoint.safetensors_writer import beside, check_beside, checked_parts
 from legacy.checkpoint.writer import encode
+from legacy.terminal import visible
 
 Form: TypeAlias = Literal["ckpt", "safetensors"]
 _MAX_RECORD: Final = 1 << 19  # bytes; readers stop at twice that
@@ -113,7 +114,7 @@ def _refuse(checkpoint: Checkpoint, allow: Collection[str]) -> None:
         lines = []
         for name, use in refused.items():
             more = f" and {use.count - PLACES:,} more places" if use.count > PLACES else ""
-            lines.append(f"\n  {name} at {', '.join(use.places)}{more}")
+            lines.append(f"\n  {visible(name)} at {', '.join(use.places)}{more}")
         raise Refused(
             f"{checkpoint.path}: names that nobody allowed:{''.join(lines)}\n"
             "None of them was looked up or called. --allow NAME lets one through as a record"

@@ -199,3 +199,12 @@ def test_big_endian_files(tmp_path: Path) -> None:
     state = torch.load(tmp_path / "new.ckpt", weights_only=True)["state_dict"]
     assert torch.equal(state["model.readout.bias"], torch.tensor([0.0, 1.0]))
     assert legacy("verify", tmp_path / "old.ckpt", tmp_path / "new.ckpt").status == 0
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_name_of_two_lines_forges_none(tmp_path: Path, folder: bool) -> None:
+    (tmp_path / "runs").mkdir()
+    evil = tmp_path / "runs" / "a.ckpt"
+    evil.write_bytes(b"\x80\x04]\x8c\x01x\x8c\x0ff\nall is well\x1b[\x93a.")
+    done = legacy("translate", evil.parent if folder else evil, tmp_path / "new")
+    assert done.status == 3 and "x.f\\nall is well\\x1b[" in done.err and "\x1b" not in done.err
