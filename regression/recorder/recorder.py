@@ -144,12 +144,14 @@ class Recorder:
 
     def forward_start(self) -> None:
         """Every hook before the forward pass has run."""
+        self._tick("forward")
         self._modes(frozen=[name for name, part in self._module.named_parameters() if not part.requires_grad])
         now = flags()
         changed = {name: value for name, value in now.items() if value != self._last["flags"][name]}
         if changed:
             self._last["flags"] = now
             self._in("settings")["flags"] = changed
+        self._tick("recording")
 
     def before_backward(self, loss: Tensor) -> None:
         self._tick("forward")
@@ -255,6 +257,8 @@ class Recorder:
         if not self._light:
             phases["step"] = {"buffers": self._tabulate(named(module.named_buffers()))}
         self._write("epoch", phases)
+        for told in ("evaluating", "frozen"):
+            self._last.pop(told, None)  # a run that is resumed does not know them
 
     def checkpoint(self, path: Any, content: Any) -> None:
         """A checkpoint is about to be written."""
@@ -296,7 +300,7 @@ class Recorder:
         return {"tensors": self._tabulate(tensors), **({"other": rest} if rest else {})}
 
     def _modes(self, **now: list[str]) -> None:
-        """Which modules are not in training mode, and which parameters are frozen; told when it changes."""
+        """Which modules are not in training mode, and which parameters are frozen; told in each epoch's first step, and when it changes."""
         now["evaluating"] = [name for name, part in self._module.named_modules() if not part.training]
         changed = {what: names for what, names in now.items() if names != self._last.get(what)}
         self._last.update(changed)
