@@ -53,6 +53,7 @@ class Recorder:
         self._step_seconds: list[float] = []
         self._step_began: float | None = None
         self._phases: Record = {}
+        self._counted, self._counts = self._phases, Counter[tuple[str, str]]()
         self._waiting: Record | None = None
         self._logged: list[Any] = []
         self._last: dict[str, Any] = {}
@@ -287,9 +288,11 @@ class Recorder:
 
     def _add(self, phase: str, quantity: str, value: Any) -> None:
         """Several of a step, under accumulation or manual optimisation, are told apart by their number."""
-        quantities = self._in(phase)
-        n = sum(name.split(" ")[0] == quantity for name in quantities)
-        quantities[quantity if not n else f"{quantity} {n + 1}"] = value
+        if self._counted is not self._phases:
+            self._counted, self._counts = self._phases, Counter()
+        self._counts[phase, quantity] += 1
+        n = self._counts[phase, quantity]
+        self._in(phase)[quantity if n == 1 else f"{quantity} {n}"] = value
 
     def _gradients(self, module: Any) -> Table:
         return self._tabulate(named((n, p.grad) for n, p in module.named_parameters() if p.grad is not None))

@@ -59,6 +59,8 @@ class Timing:
             f"({100 * self.level:.0f} %, {len(self.pairs)} pairs, by {self.unit}), at least {self.threshold:g} is asked for; "
             f"peak memory {self.memory:.3f} × the old"
         )
+        if self.verdict == "undecided" and not self.more:
+            return f"{text}; too close to be decided by more pairs"
         return text + (f"; {self.more} more pairs would decide" if self.more else "")
 
 

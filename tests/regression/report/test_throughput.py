@@ -45,6 +45,12 @@ def test_the_verdict_has_a_colour(tmp_path: Path, old: Trace, verdict: str, tone
     assert f'<span class="{tone}">{verdict.capitalize()}</span>' in page and "4 more pairs would decide" in page
 
 
+def test_what_no_pairs_would_decide_says_so(tmp_path: Path) -> None:
+    assert str(read(saved(tmp_path, verdict="undecided", more_pairs=0))).endswith(
+        "too close to be decided by more pairs"
+    )
+
+
 def test_the_command_takes_a_saved_result(tmp_path: Path, old: Trace) -> None:
     report = tmp_path / "report.html"
     asked = ["--report", str(report), "--throughput", str(saved(tmp_path))]
