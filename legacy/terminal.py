@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import traceback
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +19,8 @@ def visible(line: str) -> str:
 def failure(path: Path, error: Exception) -> tuple[str, int]:
     """What went wrong with a file as a sentence, and the exit status for it."""
     if os.environ.get(TRACEBACK):
+        import traceback
+
         traceback.print_exception(error)
     if isinstance(error, CheckpointError):
         return str(error), error.status

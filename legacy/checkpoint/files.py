@@ -14,7 +14,9 @@ from typing import Final, TypeAlias
 
 from legacy.checkpoint.errors import CheckpointError, Damaged
 
-CHUNK: Final = 1 << 20
+CHUNK: Final = (
+    1 << 17
+)  # fits a core's own cache: with a mebibyte, copying and hashing side by side take half as long again
 _AHEAD: Final = 1 << 25
 _SMALL: Final = 1 << 16  # gathered with what lies beside it
 _NO_RANGES: Final = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF, errno.ETXTBSY}
@@ -78,7 +80,7 @@ def read_at(descriptor: int, offset: int, count: int) -> bytes:
 
 
 def blocks(descriptor: int, offset: int, count: int) -> Iterator[bytes]:
-    """The same in pieces of up to a mebibyte."""
+    """The same in pieces of up to `CHUNK`."""
     end = offset + count
     while offset < end:
         piece = read_at(descriptor, offset, min(CHUNK, end - offset))

@@ -102,7 +102,6 @@ def _check_of_torch(name: str, args: object) -> None:
             return
     if name in ("Size", "device"):
         raise Damaged(f"there is no such torch.{name}")
-    if f"torch.{name}" in LOADABLE and not name.endswith(
-        "Tensor"
-    ):  # the oldest files call torch.FloatTensor() and build it
+    # The oldest files call torch.FloatTensor() and build it.
+    if f"torch.{name}" in LOADABLE and not name.endswith("Tensor"):
         raise Damaged(f"torch.{name} is called, which stands for a type")

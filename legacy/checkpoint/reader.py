@@ -17,9 +17,10 @@ from legacy.checkpoint.names import Globals, Tally
 from legacy.checkpoint.old_format import MAX_PICKLE
 from legacy.checkpoint.pickles import run
 from legacy.checkpoint.pickles.machine import Machine, Truncated, uncollected
+from legacy.checkpoint.pickles.plain import TENSOR
 from legacy.checkpoint.records import Call, Global, Storage
 from legacy.checkpoint.storages import Extent, StorageTable
-from legacy.checkpoint.structure import walk
+from legacy.checkpoint.structure import FUNCTION, walk
 from legacy.checkpoint.tensors import is_sound
 from legacy.checkpoint.zip_reader import read_directory, read_record
 
@@ -141,13 +142,16 @@ def _extent(records: dict[str, Extent], top: str, storage: Storage) -> Extent:
 def _survey(root: object, named: Iterable[tuple[Global, int]] = ()) -> Globals:
     """The globals; on the way every tensor is checked against its storage, and how deep it all goes."""
     tally = Tally()
-    checked: set[int] = set()
-    for trail, node in walk(root):
+    entered: set[int] = set()
+    for trail, node in walk(root, entered):
         if type(node) is Global:
             tally.add(node, trail)
-        elif type(node) is Call and not is_sound(node) and id(node) not in checked:
-            checked.add(id(node))
-            check_form(trail, node)
+        elif type(node) is Call and id(node) not in entered:
+            if is_sound(node):  # nearly all: nothing in it but what was looked at
+                entered.add(id(node))
+                tally.add(TENSOR, [*trail, FUNCTION])
+            else:
+                check_form(trail, node)
     return tally.sorted(named)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from legacy.checkpoint.errors import Damaged, Refused
@@ -45,16 +46,12 @@ class StorageTable:
         raise Damaged("a reference that is not one to a storage")
 
     def _storage(self, kind: Global, key: str, location: str | bytes, size: int) -> Storage:
-        if kind.name not in STORAGE_DTYPES or kind.module.partition(".")[0] != "torch":
-            raise Damaged(f"{kind} where a class of storages should be")
+        dtype = _dtype(kind)
         if type(size) is not int or not 0 <= size < _MAX_SIZE:
             raise Damaged(f"storage {key[:40]!r} has {size} elements")
-        place = location.decode("latin-1") if isinstance(location, bytes) else location
-        if not is_device(place):  # torch would not know where to put it
-            place = "cpu"
-        found = Storage(key, STORAGE_DTYPES[kind.name], size, place)
+        found = Storage(key, dtype, size, _device(location))
         known = self.storages.setdefault(key, found)
-        if (known.dtype, known.size) == (found.dtype, size):
+        if known is found or (known.dtype, known.size) == (dtype, size):
             return known
         if known.nbytes != found.nbytes:
             raise Damaged(
@@ -67,6 +64,19 @@ _MAX_SIZE: Final = 1 << 60
 _DEVICES: Final = frozenset(
     ["cpu", "cuda", "mps", "meta", "xpu", "xla", "hpu", "npu", "mtia", "ipu", "vulkan", "privateuseone"]
 )
+
+
+@lru_cache(maxsize=256)
+def _dtype(kind: Global) -> str:
+    if kind.name not in STORAGE_DTYPES or kind.module.partition(".")[0] != "torch":
+        raise Damaged(f"{kind} where a class of storages should be")
+    return STORAGE_DTYPES[kind.name]
+
+
+@lru_cache(maxsize=256)
+def _device(location: str | bytes) -> str:
+    place = location.decode("latin-1") if isinstance(location, bytes) else location
+    return place if is_device(place) else "cpu"  # torch would not know where to put it
 
 
 def is_device(text: str) -> bool:

@@ -20,22 +20,24 @@ class Part(str):
 
 Step: TypeAlias = object  # a dictionary's key, a position, or a Part
 KEY, _MEMBER, _ATTRIBUTES = Part(".key"), Part(".member"), Part(".attributes")
-_FUNCTION, _ARGS, _KWARGS = Part(".function"), Part(".args"), Part(".kwargs")
+FUNCTION, _ARGS, _KWARGS = Part(".function"), Part(".args"), Part(".kwargs")
 _STATE, _APPENDED, _ITEMS = Part(".state"), Part(".appended"), Part(".items")
 _ATOMS: Final = frozenset({str, int, float, bool, type(None), bytes, bytearray, complex})
 _RECORDS: Final = frozenset({Global, Call, Storage})
 _LEAVES: Final = frozenset({Global, Storage})
 
 
-def walk(root: object) -> Iterator[tuple[list[Step], Any]]:
+def walk(root: object, entered: set[int] | None = None) -> Iterator[tuple[list[Step], Any]]:
     """Every record under `root`, at each of its places; what it holds follows its first place.
 
-    The way to it is one list, the same all along: copy what is to be kept. Raises `Refused` for a structure deeper than `MAX_DEPTH`.
+    The way to it is one list, the same all along: copy what is to be kept. A record at its first place is not yet among those
+    `entered`, by identity; whoever adds it will not see what it holds. Raises `Refused` for a structure deeper than `MAX_DEPTH`.
     """
+    entered = set() if entered is None else entered
     trail: list[Step] = []
     if type(root) in _RECORDS:
         yield trail, root
-    entered = {id(root)}
+    entered.add(id(root))
     below: list[Iterator[tuple[Step, Any]]] = [iter(children(root))]
     while below:
         for step, child in below[-1]:
@@ -81,7 +83,7 @@ def children(node: Any) -> Iterable[tuple[Step, object]]:
 
 
 def _parts(call: Call) -> Iterator[tuple[Step, object]]:
-    yield _FUNCTION, call.function
+    yield FUNCTION, call.function
     yield _ARGS, call.args
     if call.kwargs is not None:
         yield _KWARGS, call.kwargs

@@ -6,6 +6,7 @@ headers are there to agree with it. What two readers could understand in two way
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -24,6 +25,9 @@ _LOCAL: Final = struct.Struct("<4s5H3L2H")
 _DESCRIPTOR, _UTF8 = 0x8, 0x800  # sizes follow the data; the name is UTF-8
 _KNOWN_FLAGS: Final = _DESCRIPTOR | _UTF8 | 0x6  # and how hard deflate tried
 _STORED, _DEFLATED = 0, 8
+_UNSAFE: Final = re.compile(
+    r"[\\\0]|(?:^|/)(?:\.{0,2}/|\.{1,2}\Z)|^\Z"
+)  # an empty part, but for what ends a folder, or one of dots
 _MAX_DIRECTORY: Final = 1 << 28
 _AHEAD: Final = 1 << 12  # bytes read where a header is looked for
 _MAX_RATIO: Final = 40  # of what is held in memory; the pickle of a checkpoint shrinks about tenfold
@@ -43,21 +47,23 @@ class _Entry(NamedTuple):
 def read_directory(descriptor: int, size: int) -> dict[str, Extent]:
     """Each record's place by its name, in the order of the directory. Raises `Damaged` or `Refused`."""
     count, start, end = _find_directory(descriptor, size)
-    entries = list(_entries(read_at(descriptor, start, end - start), count))
-    # torch leaves out all CRCs under `set_crc32_options(False)`, and those of the storages under `skip_data`.
-    have_crcs = {b"/data/" in entry.name for entry in entries if entry.crc}
-    records: dict[str, Extent] = {}
-    begins = dict.fromkeys(entry.header for entry in entries)
     headers = _Headers(descriptor, start)
-    if len(begins) < len(entries):
-        raise Refused("two records of the archive begin at the same byte")
-    for entry in entries:
+    records: dict[str, Extent] = {}
+    places: list[tuple[int, Extent]] = []
+    for entry in _entries(read_at(descriptor, start, end - start), count):
         name = _safe_name(entry.name)
         if name in records:
             raise Refused(f"the archive has two records named {name!r}")
-        records[name] = _locate(headers, entry, name, ("/data/" in name) in have_crcs)
-    _check_apart(sorted((entry.header, records[_text(entry.name)]) for entry in entries), start)
-    return {name: extent for name, extent in records.items() if not name.endswith("/")}
+        records[name] = extent = _locate(headers, entry, name)
+        places.append((entry.header, extent))
+    _check_apart(sorted(places), start)
+    # torch leaves out all CRCs under `set_crc32_options(False)`, and those of the storages under `skip_data`.
+    have_crcs = {"/data/" in name for name, extent in records.items() if extent.crc}
+    return {
+        name: extent if ("/data/" in name) in have_crcs else extent._replace(crc=None)
+        for name, extent in records.items()
+        if not name.endswith("/")
+    }
 
 
 def read_record(descriptor: int, name: str, extent: Extent, limit: int) -> bytes:
@@ -80,7 +86,7 @@ def checked(pieces: Iterator[bytes], name: str, extent: Extent) -> Iterator[byte
 
 
 def content(descriptor: int, extent: Extent, skip: int = 0) -> Iterator[bytes]:
-    """The bytes of a record from `skip` on, inflated where need be, in pieces of about a mebibyte."""
+    """The bytes of a record from `skip` on, inflated where need be, in pieces of up to `CHUNK`."""
     if not extent.deflated:
         yield from blocks(descriptor, extent.offset + skip, extent.nbytes - skip)
         return
@@ -182,7 +188,7 @@ def _text(name: bytes) -> str:
 
 def _safe_name(raw: bytes) -> str:
     name = _text(raw)
-    if "\\" in name or "\0" in name or any(part in ("", ".", "..") for part in name.removesuffix("/").split("/")):
+    if _UNSAFE.search(name):
         raise Refused(f"the archive has a record named {name[:100]!r}, which leads out of it or is no UTF-8")
     return name
 
@@ -204,7 +210,7 @@ class _Headers:
         return self._held[at : at + count]
 
 
-def _locate(headers: _Headers, entry: _Entry, name: str, has_crc: bool) -> Extent:
+def _locate(headers: _Headers, entry: _Entry, name: str) -> Extent:
     header = headers.read(entry.header, _LOCAL.size + len(entry.name))
     if header is None:
         raise Damaged(f"record {name!r} begins behind the archive's records")
@@ -223,13 +229,15 @@ def _locate(headers: _Headers, entry: _Entry, name: str, has_crc: bool) -> Exten
     if not agrees:
         raise Refused(f"record {name!r} is called, packed or checked otherwise in its own header than in the directory")
     start = entry.header + _LOCAL.size + length + extra
-    return Extent(start, entry.stored, entry.size, entry.crc if has_crc else None, entry.method == _DEFLATED)
+    return Extent(start, entry.stored, entry.size, entry.crc, entry.method == _DEFLATED)
 
 
 def _check_apart(records: list[tuple[int, Extent]], end: int) -> None:
     begins = [header for header, _ in records]
     if begins and begins[0] != 0:
         raise Refused(f"{begins[0]:,} bytes lie before the archive's first record")
-    for (_, extent), following in zip(records, [*begins[1:], end], strict=True):
+    for (header, extent), following in zip(records, [*begins[1:], end], strict=True):
+        if header == following:
+            raise Refused("two records of the archive begin at the same byte")
         if extent.offset + extent.length > following:
             raise Refused(f"a record reaches from byte {extent.offset:,} into what begins at byte {following:,}")

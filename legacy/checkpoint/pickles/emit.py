@@ -62,6 +62,7 @@ class Emitter:
         self._kept: list[object] = []  # made here, and its identity in use
         self._unfinished: set[int] = set()
         self._todo: list[Iterator[object]] = []
+        self._forms: dict[tuple[object, ...], tuple[bytes, bytes]] = {}  # of tensors, around a storage's key
 
     def emit(self, root: object) -> bytes:
         """Raises `Refused` for what protocol 2 under weights_only cannot say."""
@@ -171,11 +172,20 @@ class Emitter:
             self._remember(value)
 
     def _storage(self, value: Storage) -> None:
-        key = self.keys.setdefault(value.key, str(len(self.keys))).encode()
+        self._before_key(value)
+        self._out += self._key(value)
+        self._after_key(value)
+
+    def _before_key(self, value: Storage) -> None:
         self._out += b"("
         self._text("storage")
         self._global(_STORAGES[value.dtype])
-        self._out += b"X" + len(key).to_bytes(4, "little") + key  # each once, not worth remembering
+
+    def _key(self, value: Storage) -> bytes:
+        key = self.keys.setdefault(value.key, str(len(self.keys))).encode()
+        return b"X" + len(key).to_bytes(4, "little") + key  # each once, not worth remembering
+
+    def _after_key(self, value: Storage) -> None:
         self._text(value.location)
         self._int(value.size)
         self._out += b"tQ"
@@ -256,16 +266,38 @@ class Emitter:
         """Most calls by far are of this one form: written in one go, in the same bytes as `_called` would."""
         args: Any = value.args
         storage, offset, shape, stride, gradient, hooks = args
-        self._global(TENSOR)
-        self._out += b"("
-        self._storage(storage)
-        self._int(offset)
-        self._sizes(shape)
-        self._sizes(stride)
-        self._out += b"\x88" if gradient else b"\x89"
+        described = (storage.dtype, storage.location, storage.size, offset, shape, stride, gradient)
+        form = self._forms.get(described)
+        if form is None:
+            known = len(self._memo)
+            form = self._apart(self._tensor_before_key, storage), self._apart(self._tensor_after_key, *args)
+            if len(self._memo) == known:  # every name in it was there: the next of this description has the same bytes
+                self._forms[described] = form
+        self._out += form[0] + self._key(storage) + form[1]
         self._ordered(hooks)
         self._out += b"tR"
         self._remember(id(value))
+
+    def _apart(self, write: Callable[..., None], *values: object) -> bytes:
+        """What `write` would add."""
+        out, self._out = self._out, bytearray()
+        write(*values)
+        made, self._out = bytes(self._out), out
+        return made
+
+    def _tensor_before_key(self, storage: Storage) -> None:
+        self._global(TENSOR)
+        self._out += b"("
+        self._before_key(storage)
+
+    def _tensor_after_key(
+        self, storage: Storage, offset: int, shape: Any, stride: Any, gradient: bool, _: object
+    ) -> None:
+        self._after_key(storage)
+        self._int(offset)
+        self._sizes(shape)
+        self._sizes(stride)
+        self._bool(gradient)
 
     def _sizes(self, value: tuple[int, ...]) -> None:
         self._out += b"(" if len(value) > 3 else b""

@@ -8,7 +8,7 @@ import re
 import struct
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Any, Final
 
 from legacy.checkpoint.errors import Damaged, Refused
 from legacy.checkpoint.pickles.keys import Keys
@@ -43,6 +43,7 @@ class Machine:
         "position",
         "protocol",
         "sparse",
+        "spelled",
         "stack",
     )
 
@@ -56,6 +57,9 @@ class Machine:
         self.marked: list[list[object]] = []
         self.memo: list[object] = []  # picklers count up from 0
         self.sparse: dict[int, object] = {}  # what was put elsewhere
+        self.spelled: dict[
+            tuple[bytes, ...], tuple[Any, ...]
+        ] = {}  # what usual tensors mean, while the memo only grows
         self.keys = Keys()
         self.copied = 0
 
@@ -104,6 +108,7 @@ class Machine:
             self.sparse.pop(index, None)
         elif 0 <= index < len(self.memo):
             self.memo[index] = self.stack[-1]
+            self.spelled.clear()
         elif index > 0:
             self.sparse[index] = self.stack[-1]
         else:

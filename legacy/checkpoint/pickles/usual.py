@@ -10,7 +10,7 @@ import re
 import struct
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from legacy.checkpoint.pickles.machine import Machine
 from legacy.checkpoint.pickles.plain import ORDERED_DICT, TENSOR
@@ -40,25 +40,30 @@ def usual_tensor(machine: Machine, start: int) -> bool:
     found = _FORM.match(machine.code, start)
     if found is None or not stack or stack[-1] is not TENSOR or machine.sparse or machine.persistent is None:
         return False
-    (tag, kind, length, key, p0, place, size, p1, offset, shape, p2, stride, p3, gradient, hooks, *last) = (
+    (tag, kind, length, key, p0, place, size, p1, offset, shape, p2, stride, p3, gradient, hooks, p4, p5, p6) = (
         found.groups()
     )
-    puts = [put for put in (p0, p1, p2, p3, *last) if put is not None]
+    puts = [put for put in (p0, p1, p2, p3, p4, p5, p6) if put is not None]
     first = len(memo)
     if b"".join(puts) != _PUTS[len(puts)].pack(*range(first, first + len(puts))):
         return False
-    if len(key) != int.from_bytes(length, "little") or _got(memo, hooks) is not ORDERED_DICT:
+    if len(key) != int.from_bytes(length, "little"):
         return False
-    name = key.decode()
-    identifier = (_got(memo, tag), _got(memo, kind), name, _got(memo, place), _number(size))
-    storage = machine.persistent(identifier)
-    sizes, steps, none = _tuple(shape), _tuple(stride), Ordered()
-    args: tuple[Any, ...] = (storage, _number(offset), sizes, steps, gradient == b"\x88", none)
+    spelled = (tag, kind, place, size, offset, shape, stride, gradient, hooks)
+    meant = machine.spelled.get(spelled)
+    if meant is None:
+        if _got(memo, hooks) is not ORDERED_DICT:
+            return False
+        sizes, steps = _numbers(shape), _numbers(stride)
+        remembered = [made for made, code in ((sizes, shape), (steps, stride)) if code]
+        rest = (_number(offset), sizes, steps, gradient == b"\x88")
+        meant = _got(memo, tag), _got(memo, kind), _got(memo, place), _number(size), rest, remembered
+    name, none = key.decode(), Ordered()
+    identifier = (meant[0], meant[1], name, meant[2], meant[3])
+    args = (machine.persistent(identifier), *meant[4], none)
+    machine.spelled[spelled] = meant  # only now: all that it takes from the memo was there
     made = Call(TENSOR, args)
-    put: list[object] = [name, identifier]
-    put += [sizes] if shape else []
-    put += [steps] if stride else []
-    memo += [*put, none, args, made]
+    memo += [name, identifier, *meant[5], none, args, made]
     stack[-1] = made
     machine.position = found.end()
     return True
@@ -74,7 +79,7 @@ def _number(code: bytes) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _tuple(code: bytes | None) -> tuple[int, ...]:
+def _numbers(code: bytes | None) -> tuple[int, ...]:
     """The numbers of a tuple; none for an empty one. Networks have few shapes."""
     made: list[int] = []
     at = 0 if code is None or code[0] != 0x28 else 1

@@ -46,9 +46,9 @@ def spelled(value: Any, seen: dict[int, int]) -> Any:
         return type(value).__name__, [spelled(each, seen) for each in value]
     if isinstance(value, Call):
         return spelled(value.function, seen), spelled(value.args, seen), value.how, repr(value.state)
-    return (
-        (type(value).__name__, str(value)) if not isinstance(value, Storage) else (value.key, value.dtype, value.size)
-    )
+    if isinstance(value, Storage):
+        return value.key, value.dtype, value.size, value.location
+    return type(value).__name__, str(value)
 
 
 def one_by_one(code: bytes, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, ...]:
@@ -111,3 +111,14 @@ def test_what_differs_by_a_byte_is_left_to_the_operations(
         except Damaged as error:
             found.append(type(error))
     assert found[0] == found[1]
+
+
+def test_what_the_memo_held_is_not_remembered_once_it_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    same = {f"layer{i}.weight": torch.zeros(2) for i in range(80)}
+    code, last = program(same), b"X\x0e\x00\x00\x00layer79.weight"
+    (place,) = re.findall(rb"X\x03\x00\x00\x00cpuq(.)", code)
+    code = code.replace(last, b"X\x06\x00\x00\x00cuda:0q" + place + b"0" + last)
+    assert outcome(code) == one_by_one(code, monkeypatch)
+    machine = Machine(code, 0, StorageTable().resolve)
+    root: Any = run(machine)
+    assert [root[f"layer{i}.weight"].args[0].location for i in (78, 79)] == ["cpu", "cuda:0"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -47,10 +48,18 @@ def test_nothing_of_torch_is_imported(tmp_path: Path) -> None:
         f"main(['verify', {str(path)!r}, {str(tmp_path / 'new.ckpt')!r}]); "
         "print(sorted({'torch', 'numpy', 'visioncore', 'rich', 'lightning'} & set(sys.modules)))"
     )
-    import subprocess
-
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_help_reads_no_code_that_it_does_not_need() -> None:
+    code = (
+        "import sys, contextlib, legacy.cli\n"
+        "with contextlib.suppress(SystemExit): legacy.cli.main(['--help'])\n"
+        "print([name for name in sys.modules if name.startswith('legacy.checkpoint.')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "['legacy.checkpoint.errors']"
 
 
 @pytest.mark.parametrize("command", [["inspect"], ["translate"], ["verify"]])
