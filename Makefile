@@ -8,6 +8,8 @@ ARGS ?=
 DEMO := build/migrated
 # PYTHONHASHSEED: sets are never iterated for output, and a fixed seed would hide it if they were.
 unexport PYTHONHASHSEED
+# Tests start thousands of processes: none should have to compile the modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup migrate rollback test regression mutants bench fuzz clean

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +15,11 @@ from regression import trace
 from regression.compare.judge import Comparison
 from regression.pool import Pool
 from regression.record import ROOT, RecordingError
-from regression.recorder.child import Job
-from regression.scenarios import Side, Studies, scenario_of, settings, side
+from regression.recordings import Recordings
+from regression.scenarios import Side, Studies, scenario_of, side
 from regression.throughput.pairs import Throughput
 
 GOLDEN = Path(__file__).with_name("golden")
-Recorded = Callable[..., trace.Trace]
 # what the report is made of, in the order of the tests
 COMPARED = pytest.StashKey[dict[str, tuple[trace.Trace, trace.Trace, Comparison]]]()
 TIMED = pytest.StashKey[list[Throughput]]()
@@ -102,7 +102,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def pool(pytestconfig: pytest.Config) -> Iterator[Pool]:
-    with Pool() as made:
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    at_a_time = 1 if device(pytestconfig) == "cuda" else max(1, min(2, (os.cpu_count() or 1) // workers))
+    with Pool(at_a_time) as made:
         yield made
 
 
@@ -133,35 +135,8 @@ def new(pytestconfig: pytest.Config) -> Side | trace.Trace:
 @pytest.fixture(scope="session")
 def recorded(
     pytestconfig: pytest.Config, pool: Pool, studies: Studies, tmp_path_factory: pytest.TempPathFactory
-) -> Recorded:
-    """`recorded(side, scenario, *arguments, **options)`: the trace of that run, made once."""
-    made: dict[str, trace.Trace] = {}
-
-    def run(
-        who: Side | trace.Trace, scenario: str, *arguments: str, steps: int | None = None, **others: object
-    ) -> trace.Trace:
-        if isinstance(who, trace.Trace):
-            if scenario_of(who) != scenario:
-                pytest.skip(f"{who.path.name} is a trace of {scenario_of(who)}; this one is {scenario}")
-            return who
-        told = [*studies.options(scenario, **others), *who.arguments, *arguments]
-        before = settings()["scenario"][scenario].get("pretrained_from")
-        if before:
-            weights = run(side(ROOT / "legacy" / "monolith", "old"), before).path.parent.glob("runs/*/last.ckpt")
-            told += ["--pretrained_checkpoint", str(next(weights))]
-        on = device(pytestconfig)
-        if who.command[0] == "-m":
-            told += ["--device", on]
-        key = repr((who.name, who.command, told, steps))
-        if key not in made:
-            folder = tmp_path_factory.mktemp(who.name)
-            # where more than one process is asked for, the script takes its devices by itself
-            one = settings()["scenario"][scenario].get("num_gpus", 1) == 1
-            job = Job((*who.command, *told), str(folder / f"{scenario}.trace"), steps, on if one else None)
-            made[key] = pool.record(job, folder, who.environment())
-        return made[key]
-
-    return run
+) -> Recordings:
+    return Recordings(pool, studies, tmp_path_factory.mktemp, device(pytestconfig))
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,7 @@ class Pool:
     """`size` servers; `record` may be called from as many threads."""
 
     def __init__(self, size: int = 1, threads: int = 1) -> None:
+        self.size = size
         environment = {**surroundings(), "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
         for name in [name for name in environment if name.startswith("COV")]:
             del environment[name]  # traced, a run takes thrice as long, and it is covered elsewhere

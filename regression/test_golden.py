@@ -16,8 +16,9 @@ import pytest
 from regression import trace
 from regression.compare.expected import read
 from regression.compare.judge import compare
-from regression.conftest import GOLDEN, Recorded, device
+from regression.conftest import GOLDEN, device
 from regression.golden.anonymous import anonymous
+from regression.recordings import Recordings
 from regression.scenarios import Side
 
 pytestmark = pytest.mark.cpu
@@ -27,7 +28,7 @@ KEPT = ("small", "resnet_convgru", "modulator_only")
 
 @pytest.mark.parametrize("scenario", KEPT)
 def test_the_new_trainer_is_the_recorded_one(
-    pytestconfig: pytest.Config, recorded: Recorded, old: Any, new: Any, scenario: str
+    pytestconfig: pytest.Config, recorded: Recordings, old: Any, new: Any, scenario: str
 ) -> None:
     file = GOLDEN / device(pytestconfig) / f"{scenario}.trace"
     if pytestconfig.getoption("--record-golden") and isinstance(old, Side):

@@ -11,7 +11,7 @@ import torch
 from regression.compare.expected import read
 from regression.compare.judge import Comparison, compare
 from regression.compare.noise import compare_within_noise
-from regression.conftest import Recorded
+from regression.recordings import Recordings
 from regression.scenarios import Side
 
 pytestmark = pytest.mark.gpu
@@ -19,10 +19,10 @@ EXPECTED = read(Path(__file__).with_name("expected.toml"))
 REPETITIONS = 10
 
 
-def judged(recorded: Recorded, old: Any, new: Any, scenario: str, **options: object) -> Comparison:
+def judged(recorded: Recordings, old: Any, new: Any, scenario: str, **options: Any) -> Comparison:
     if not (isinstance(old, Side) and isinstance(new, Side)):
         pytest.skip("both trainers have to run here")
-    first, made = recorded(old, scenario, **options), recorded(new, scenario, **options)
+    first, made = recorded.both(old, new, scenario, **options)
     if first.deterministic and made.deterministic:
         return compare(first, made, EXPECTED)
     # experiment_name tells the repetitions apart, and nothing of the training depends on it
@@ -31,18 +31,18 @@ def judged(recorded: Recorded, old: Any, new: Any, scenario: str, **options: obj
 
 
 @pytest.mark.parametrize("scenario", ["small", "resnet_convgru", "densenet_concat", "modulator_only", "bf16"])
-def test_one_device(recorded: Recorded, old: Any, new: Any, scenario: str) -> None:
+def test_one_device(recorded: Recordings, old: Any, new: Any, scenario: str) -> None:
     found = judged(recorded, old, new, scenario)
     assert found.same, found.incomparable or "\n".join(map(str, found.divergences))
 
 
 @pytest.mark.parametrize("precision", ["32", "bf16"])
-def test_compiled(recorded: Recorded, old: Any, new: Any, precision: str) -> None:
+def test_compiled(recorded: Recordings, old: Any, new: Any, precision: str) -> None:
     found = judged(recorded, old, new, "small", compile=True, precision=precision)
     assert found.same, found.incomparable or "\n".join(map(str, found.divergences))
 
 
-def test_two_devices(recorded: Recorded, old: Any, new: Any) -> None:
+def test_two_devices(recorded: Recordings, old: Any, new: Any) -> None:
     if torch.cuda.device_count() < 2:
         pytest.skip("one CUDA device, two are needed")
     found = judged(recorded, old, new, "two_ranks")

@@ -11,8 +11,8 @@ import pytest
 
 from regression.compare.expected import read
 from regression.compare.judge import compare
-from regression.conftest import Recorded
 from regression.record import ROOT
+from regression.recordings import Recordings
 from regression.scenarios import Side
 
 pytestmark = pytest.mark.cpu
@@ -22,7 +22,7 @@ EXPECTED = [
 ]
 
 
-def test_the_new_trainer_goes_on_as_the_old_one_did(recorded: Recorded, old: Any, new: Any, tmp_path: Path) -> None:
+def test_the_new_trainer_goes_on_as_the_old_one_did(recorded: Recordings, old: Any, new: Any, tmp_path: Path) -> None:
     if not isinstance(old, Side) or not isinstance(new, Side) or new.command[0] != "-m":
         pytest.skip("the old script makes the checkpoint and visioncore.train goes on from it")
     whole = recorded(old, "resnet_convgru")
