@@ -43,6 +43,7 @@ class Way:
 
     def run(self, source: Path, target: Path) -> None:
         command = [part.format(source, target) if part in ("{0}", "{1}") else part for part in self.command]
+        os.sync()  # nobody waits for what the one before has left to be written
         began = time.perf_counter()
         child = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self.megabytes = max(self.megabytes, watched(child))
