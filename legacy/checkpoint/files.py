@@ -14,9 +14,8 @@ from typing import Final, TypeAlias
 
 from legacy.checkpoint.errors import CheckpointError, Damaged
 
-CHUNK: Final = (
-    1 << 17
-)  # fits a core's own cache: with a mebibyte, copying and hashing side by side take half as long again
+# Fits a core's own cache: with a mebibyte, copying and hashing side by side take half as long again.
+CHUNK: Final = 1 << 17
 _AHEAD: Final = 1 << 25
 _SMALL: Final = 1 << 16  # gathered with what lies beside it
 _NO_RANGES: Final = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF, errno.ETXTBSY}

@@ -57,9 +57,8 @@ class Machine:
         self.marked: list[list[object]] = []
         self.memo: list[object] = []  # picklers count up from 0
         self.sparse: dict[int, object] = {}  # what was put elsewhere
-        self.spelled: dict[
-            tuple[bytes, ...], tuple[Any, ...]
-        ] = {}  # what usual tensors mean, while the memo only grows
+        # What usual tensors mean, while the memo only grows.
+        self.spelled: dict[tuple[bytes, ...], tuple[Any, ...]] = {}
         self.keys = Keys()
         self.copied = 0
 
