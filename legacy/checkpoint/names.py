@@ -153,16 +153,16 @@ class Tally:
         self._uses: dict[Global, Use] = {}
         self._verdicts: dict[Global, Verdict] = {}
 
-    def add(self, name: Global, trail: list[Step]) -> None:
+    def add(self, name: Global, trail: list[Step], *within: Step) -> None:
         use = self._uses.get(name)
         if use is None:
             use = self._uses[name] = Use()
-            self._verdicts[name] = verdict(name, trail)
+            self._verdicts[name] = verdict(name, [*trail, *within])
         elif self._verdicts[name] == "shimmed":
-            self._verdicts[name] = verdict(name, trail)
+            self._verdicts[name] = verdict(name, [*trail, *within])
         use.count += 1
         if len(use.places) < PLACES:
-            use.places.append(place(trail))
+            use.places.append(place([*trail, *within]))
 
     def sorted(self, named: Iterable[tuple[Global, int]] = ()) -> Globals:
         """By verdict; with those `named` at some byte of a program that threw away what it made of them."""

@@ -149,7 +149,7 @@ def _survey(root: object, named: Iterable[tuple[Global, int]] = ()) -> Globals:
         elif type(node) is Call and id(node) not in entered:
             if is_sound(node):  # nearly all: nothing in it but what was looked at
                 entered.add(id(node))
-                tally.add(TENSOR, [*trail, FUNCTION])
+                tally.add(TENSOR, trail, FUNCTION)
             else:
                 check_form(trail, node)
     return tally.sorted(named)

@@ -82,11 +82,7 @@ class Storage:
 class Ordered(dict[Any, Any]):
     """A `collections.OrderedDict`. `attributes` is what was set on it: a state dict keeps its `_metadata` there."""
 
-    __slots__ = ("attributes",)
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.attributes: dict[Any, Any] | None = None
+    attributes: dict[Any, Any] | None = None
 
 
 def name_of(function: object) -> str:

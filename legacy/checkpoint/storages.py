@@ -28,24 +28,22 @@ class StorageTable:
     def resolve(self, identifier: object) -> object:
         """The storage that a persistent id names. Raises `Damaged` for any other shape than torch writes."""
         match identifier:
-            case ("storage" | b"storage", Global() as kind, str() as key, str() | bytes() as location, int() as size):
-                return self._storage(kind, key, location, size)
-            case (
+            case ("storage" | b"storage", kind, key, place, size) | (
                 "storage" | b"storage",
-                Global() as kind,
-                str() as key,
-                str() | bytes() as location,
-                int() as size,
+                kind,
+                key,
+                place,
+                size,
                 None,
-            ):
-                return self._storage(kind, key, location, size)
+            ) if type(kind) is Global and type(key) is str and isinstance(place, (str, bytes)):
+                return self._storage(kind, key, place, size)
             case ("storage" | b"storage", _, _, _, _, tuple()):
                 raise Refused("a storage that is a window of another one, as torch wrote before 0.4")
             case ("module" | b"module", Global() as function, _, _):
                 return function  # the older format keeps a module's source beside its class
         raise Damaged("a reference that is not one to a storage")
 
-    def _storage(self, kind: Global, key: str, location: str | bytes, size: int) -> Storage:
+    def _storage(self, kind: Global, key: str, location: str | bytes, size: object) -> Storage:
         dtype = _dtype(kind)
         if type(size) is not int or not 0 <= size < _MAX_SIZE:
             raise Damaged(f"storage {key[:40]!r} has {size} elements")

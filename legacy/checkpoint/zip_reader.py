@@ -10,7 +10,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 from legacy.checkpoint.errors import Damaged, Refused
 from legacy.checkpoint.files import CHUNK, blocks, read_at
@@ -19,29 +19,24 @@ from legacy.checkpoint.storages import Extent
 _END: Final = struct.Struct("<4s4H2LH")
 _END64: Final = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR: Final = struct.Struct("<4sLQL")
-_CENTRAL: Final = struct.Struct("<4s6H3L5H2L")
-_LOCAL: Final = struct.Struct("<4s5H3L2H")
+# Versions, times and attributes are nobody's concern.
+_CENTRAL: Final = struct.Struct("<4s4x2H4x3L4H6xL")
+_LOCAL: Final = struct.Struct("<4s2x2H4x3L2H")
 
 _DESCRIPTOR, _UTF8 = 0x8, 0x800  # sizes follow the data; the name is UTF-8
 _KNOWN_FLAGS: Final = _DESCRIPTOR | _UTF8 | 0x6  # and how hard deflate tried
 _STORED, _DEFLATED = 0, 8
-_UNSAFE: Final = re.compile(
-    r"[\\\0]|(?:^|/)(?:\.{0,2}/|\.{1,2}\Z)|^\Z"
-)  # an empty part, but for what ends a folder, or one of dots
+# Parts between slashes, none of them empty or one or two dots; a folder ends in a slash.
+_PART: Final = r"(?:[^\\\0/.]|\.[^\\\0/.]|\.\.[^\\\0/])[^\\\0/]*+"
+_SAFE: Final = re.compile(rf"{_PART}(?:/{_PART})*+/?\Z")
 _MAX_DIRECTORY: Final = 1 << 28
 _AHEAD: Final = 1 << 12  # bytes read where a header is looked for
 _MAX_RATIO: Final = 40  # of what is held in memory; the pickle of a checkpoint shrinks about tenfold
 _MAX_INFLATED: Final = 1 << 26
 
 
-class _Entry(NamedTuple):
-    name: bytes
-    flags: int
-    method: int
-    crc: int
-    stored: int
-    size: int
-    header: int
+# An entry of the directory: name, flags, method, CRC, bytes stored and in full, where its local header is.
+_Entry: TypeAlias = tuple[bytes, int, int, int, int, int, int]
 
 
 def read_directory(descriptor: int, size: int) -> dict[str, Extent]:
@@ -51,11 +46,11 @@ def read_directory(descriptor: int, size: int) -> dict[str, Extent]:
     records: dict[str, Extent] = {}
     places: list[tuple[int, Extent]] = []
     for entry in _entries(read_at(descriptor, start, end - start), count):
-        name = _safe_name(entry.name)
+        name = _safe_name(entry[0])
         if name in records:
             raise Refused(f"the archive has two records named {name!r}")
         records[name] = extent = _locate(headers, entry, name)
-        places.append((entry.header, extent))
+        places.append((entry[-1], extent))
     _check_apart(sorted(places), start)
     # torch leaves out all CRCs under `set_crc32_options(False)`, and those of the storages under `skip_data`.
     have_crcs = {"/data/" in name for name, extent in records.items() if extent.crc}
@@ -146,9 +141,7 @@ def _entries(directory: bytes, count: int) -> Iterator[_Entry]:
     for _ in range(count):
         if at + _CENTRAL.size > len(directory):
             raise Damaged("the archive's directory has fewer entries than its end record says")
-        mark, _, _, flags, method, _, _, crc, stored, size, name, extra, comment, disk, _, _, header = (
-            _CENTRAL.unpack_from(directory, at)
-        )
+        mark, flags, method, crc, stored, size, name, extra, comment, disk, header = _CENTRAL.unpack_from(directory, at)
         at += _CENTRAL.size
         if mark != b"PK\1\2" or at + name + extra + comment > len(directory):
             raise Damaged("the archive's directory is corrupt")
@@ -160,7 +153,7 @@ def _entries(directory: bytes, count: int) -> Iterator[_Entry]:
             size, stored, header = _wide(directory[at + name : at + name + extra], size, stored, header)
         if method == _STORED and stored != size:
             raise Refused(f"record {_text(directory[at : at + name])!r} is stored as it is, yet in another size")
-        yield _Entry(directory[at : at + name], flags, method, crc, stored, size, header)
+        yield directory[at : at + name], flags, method, crc, stored, size, header
         at += name + extra + comment
     if at != len(directory):
         raise Damaged("the archive's directory has more entries than its end record says")
@@ -188,7 +181,7 @@ def _text(name: bytes) -> str:
 
 def _safe_name(raw: bytes) -> str:
     name = _text(raw)
-    if _UNSAFE.search(name):
+    if not _SAFE.match(name):
         raise Refused(f"the archive has a record named {name[:100]!r}, which leads out of it or is no UTF-8")
     return name
 
@@ -211,25 +204,20 @@ class _Headers:
 
 
 def _locate(headers: _Headers, entry: _Entry, name: str) -> Extent:
-    header = headers.read(entry.header, _LOCAL.size + len(entry.name))
+    encoded, flags, method, crc, stored, size, at = entry
+    header = headers.read(at, _LOCAL.size + len(encoded))
     if header is None:
         raise Damaged(f"record {name!r} begins behind the archive's records")
-    mark, _, flags, method, _, _, crc, stored, size, length, extra = _LOCAL.unpack_from(header)
+    mark, flags_here, method_here, crc_here, stored_here, size_here, length, extra = _LOCAL.unpack_from(header)
     if mark != b"PK\3\4":
-        raise Damaged(f"there is no record at byte {entry.header:,}, where {name!r} should be")
-    agrees = (
-        header[_LOCAL.size :] == entry.name
-        and length == len(entry.name)
-        and flags == entry.flags
-        and method == entry.method
-    )
+        raise Damaged(f"there is no record at byte {at:,}, where {name!r} should be")
+    agrees = length == len(encoded) and header.endswith(encoded) and flags_here == flags and method_here == method
     if not flags & _DESCRIPTOR:
         wide = 0xFFFFFFFF  # the true size is in an extra field
-        agrees = agrees and crc == entry.crc and stored in (entry.stored, wide) and size in (entry.size, wide)
+        agrees = agrees and crc_here == crc and stored_here in (stored, wide) and size_here in (size, wide)
     if not agrees:
         raise Refused(f"record {name!r} is called, packed or checked otherwise in its own header than in the directory")
-    start = entry.header + _LOCAL.size + length + extra
-    return Extent(start, entry.stored, entry.size, entry.crc, entry.method == _DEFLATED)
+    return Extent(at + _LOCAL.size + length + extra, stored, size, crc, method == _DEFLATED)
 
 
 def _check_apart(records: list[tuple[int, Extent]], end: int) -> None:

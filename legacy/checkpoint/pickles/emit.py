@@ -263,9 +263,9 @@ class Emitter:
             self._todo.append(self._called(value))
 
     def _tensor(self, value: Call) -> None:
-        """Most calls by far are of this one form: written in one go, in the same bytes as `_called` would."""
+        """Most calls by far are of this one form: written in one go."""
         args: Any = value.args
-        storage, offset, shape, stride, gradient, hooks = args
+        storage, offset, shape, stride, gradient, _ = args
         described = (storage.dtype, storage.location, storage.size, offset, shape, stride, gradient)
         form = self._forms.get(described)
         if form is None:
@@ -274,8 +274,6 @@ class Emitter:
             if len(self._memo) == known:  # every name in it was there: the next of this description has the same bytes
                 self._forms[described] = form
         self._out += form[0] + self._key(storage) + form[1]
-        self._ordered(hooks)
-        self._out += b"tR"
         self._remember(id(value))
 
     def _apart(self, write: Callable[..., None], *values: object) -> bytes:
@@ -291,13 +289,15 @@ class Emitter:
         self._before_key(storage)
 
     def _tensor_after_key(
-        self, storage: Storage, offset: int, shape: Any, stride: Any, gradient: bool, _: object
+        self, storage: Storage, offset: int, shape: Any, stride: Any, gradient: bool, _: Ordered
     ) -> None:
         self._after_key(storage)
         self._int(offset)
         self._sizes(shape)
         self._sizes(stride)
         self._bool(gradient)
+        self._global(ORDERED_DICT)
+        self._out += b")RtR"  # the hooks: none, in a dict of its own
 
     def _sizes(self, value: tuple[int, ...]) -> None:
         self._out += b"(" if len(value) > 3 else b""

@@ -27,7 +27,10 @@ _FORM: Final = re.compile(
     + rb"(%b)%b%b([\x88\x89])%b\)R%bt%bR%b" % (_NUMBER, _SIZES, _SIZES, _GET, _PUT, _PUT, _PUT),
     re.DOTALL,
 )
-_PUTS: Final = {count: struct.Struct(f"<{count}I") for count in (5, 6, 7)}
+# The memo's next places in 32 bits each, as one number, are its length in each of them and 0, 1, 2, … besides; by their bytes.
+_PUTS: Final = {
+    4 * count: (sum(1 << 32 * n for n in range(count)), sum(n << 32 * n for n in range(count))) for count in (5, 6, 7)
+}
 _NUMBERS: Final[dict[int, tuple[int, Callable[[bytes, int], tuple[int]]]]] = {
     opcode: (1 + struct.calcsize(form), struct.Struct(form).unpack_from)
     for opcode, form in ((0x4B, "<B"), (0x4D, "<H"), (0x4A, "<i"))
@@ -43,9 +46,9 @@ def usual_tensor(machine: Machine, start: int) -> bool:
     (tag, kind, length, key, p0, place, size, p1, offset, shape, p2, stride, p3, gradient, hooks, p4, p5, p6) = (
         found.groups()
     )
-    puts = [put for put in (p0, p1, p2, p3, p4, p5, p6) if put is not None]
-    first = len(memo)
-    if b"".join(puts) != _PUTS[len(puts)].pack(*range(first, first + len(puts))):
+    puts = b"".join(filter(None, (p0, p1, p2, p3, p4, p5, p6)))
+    ones, counted = _PUTS[len(puts)]
+    if int.from_bytes(puts, "little") != len(memo) * ones + counted:
         return False
     if len(key) != int.from_bytes(length, "little"):
         return False
