@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from regression import trace
 from regression.recorder.child import (
     FAILED,
@@ -69,7 +67,7 @@ def check(job: Job, folder: Path) -> None:
         raise RecordingError("a script, or -m and a module, is expected behind --")
     if command[0] != "-m" and not (folder / command[0]).is_file():
         raise RecordingError(f"there is no script {command[0]}; name a Python file, or -m and a module")
-    if job.device == "cuda" and not torch.cuda.is_available():
+    if job.device == "cuda" and not _has_cuda():
         raise RecordingError("--device cuda: there is no CUDA device here; leave the option out, or give cpu")
     out = Path(job.out).absolute()
     if not out.parent.is_dir():
@@ -83,6 +81,12 @@ def check(job: Job, folder: Path) -> None:
         trace.unfinished(out).open("a").close()
     except OSError as error:
         raise RecordingError(f"{job.out} cannot be written: {error.strerror}") from error
+
+
+def _has_cuda() -> bool:
+    import torch  # seconds, which the recorded process takes again
+
+    return torch.cuda.is_available()
 
 
 def finished(job: Job, status: int, errors: str = "") -> trace.Trace:

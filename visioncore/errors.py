@@ -1,4 +1,4 @@
-"""What is wrong with a config, as a sentence."""
+"""What went wrong, as a sentence."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from collections.abc import Iterable
 
 class ConfigError(ValueError):
     """A model or dataset config that no network can be built from: which file, which key, what was expected."""
+
+
+class SavingError(RuntimeError):
+    """A checkpoint could not be written; the one before is as it was."""
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str:

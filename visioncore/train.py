@@ -29,14 +29,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def train(settings: Settings) -> float | None:
     """A run, from its settings to its plots; the last validation's bits per spike."""
+    from visioncore.run.preset import complete
+
+    settings, config, sessions = complete(settings)  # torch takes seconds to load, and Lightning more
+
+    from visioncore.run.devices import Machine, choose, strategy
+
+    devices = choose(settings, Machine.here())
+
     import pytorch_lightning as pl
     from pytorch_lightning.utilities import rank_zero_info
 
     from visioncore.evaluation.report import report
     from visioncore.run.callbacks import make_callbacks
-    from visioncore.run.devices import Machine, choose, strategy
     from visioncore.run.loggers import make_loggers
-    from visioncore.run.preset import complete
     from visioncore.run.progress import on_terminal
     from visioncore.run.quiet import hush
     from visioncore.run.saving import WholeFiles, checkpoint_to_resume, saved_step
@@ -44,8 +50,6 @@ def train(settings: Settings) -> float | None:
     from visioncore.training.lightning import MultiDatasetDM, MultiDatasetModel
 
     hush()
-    settings, config, sessions = complete(settings)
-    devices = choose(settings, Machine.here())
     for note in devices.notes:
         rank_zero_info(note)
     resume = checkpoint_to_resume(settings)

@@ -14,7 +14,6 @@ from legacy.checkpoint.structure import Step, place, walk
 _MAX_DIMENSIONS: Final = 64
 _MAX_SIZE: Final = 1 << 63
 _SHORT: Final = 16
-_USUAL: Final = (Storage, int, tuple, tuple, bool, Ordered)  # _rebuild_tensor_v2's arguments; no hooks
 _NUMBERS: Final = frozenset({int})
 _PACKED: Final = frozenset({"quint4x2", "quint2x4"})  # several elements a byte
 
@@ -84,16 +83,20 @@ def tensor_at(trail: list[Step], call: Call) -> Tensor | None:
 
 def is_usual(call: Call) -> bool:
     """Whether a call is what `torch.save` writes for nearly every tensor: of `_rebuild_tensor_v2`, with nothing special about it."""
-    args: Any = call.args
+    if call.function is not TENSOR or call.how != "reduce" or type(call.args) is not tuple or len(call.args) != 6:
+        return False
+    storage, offset, shape, stride, gradient, hooks = call.args
     return (
-        call.function is TENSOR
-        and call.how == "reduce"
-        and type(args) is tuple
-        and tuple(map(type, args)) == _USUAL
-        and len(args[2]) == len(args[3]) <= _SHORT
-        and _NUMBERS.issuperset(map(type, args[2] + args[3]))
-        and not args[5]
-        and args[5].attributes is None
+        type(storage) is Storage
+        and type(offset) is int
+        and type(shape) is tuple
+        and type(stride) is tuple
+        and len(shape) == len(stride) <= _SHORT
+        and _NUMBERS.issuperset(map(type, shape + stride))
+        and type(gradient) is bool
+        and type(hooks) is Ordered
+        and not hooks
+        and hooks.attributes is None
         and call.state is ABSENT
         and call.appended is None
         and call.items is None

@@ -76,16 +76,13 @@ class ZipWriter:
         wide = size >= _FULL32 or at >= _FULL32
         needed = 45 if wide else 20
         short = _FULL32 if wide else size
-        common = (needed, _UTF8, 0, 0, _DATE, crc, short, short, len(encoded))
+        common = struct.pack("<5H3LH", needed, _UTF8, 0, 0, _DATE, crc, short, short, len(encoded))
         extra = struct.pack("<2H2Q", 1, 16, size, size) if wide else b""
-        padding = -(at + 30 + len(encoded) + len(extra) + 4) % ALIGNMENT
-        extra += _PADDING[padding]
-        self._made.write(struct.pack("<4s5H3L2H", b"PK\3\4", *common, len(extra)) + encoded + extra)
+        extra += _PADDING[-(at + 30 + len(encoded) + len(extra) + 4) % ALIGNMENT]
+        self._made.write(b"PK\3\4" + common + len(extra).to_bytes(2, "little") + encoded + extra)
         extra = struct.pack("<2H3Q", 1, 24, size, size, at) if wide else b""
-        header = min(at, _FULL32) if not wide else _FULL32
-        self._directory += (
-            struct.pack("<4s6H3L5H2L", b"PK\1\2", needed, *common, len(extra), 0, 0, 0, 0, header) + encoded + extra
-        )
+        places = struct.pack("<4H2L", len(extra), 0, 0, 0, 0, _FULL32 if wide else at)
+        self._directory += b"PK\1\2" + needed.to_bytes(2, "little") + common + places + encoded + extra
         self._count += 1
 
     def _set_crc(self, crc: int) -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from regression import cli, trace
 from regression.compare.cli import summary
+from regression.compare.difference import first_difference
 from regression.compare.judge import Comparison, compare
-from regression.compare.localize import first_difference
 from regression.trace import Record, TraceError
 from tests.regression.made import HEADER, record, whole, written
 

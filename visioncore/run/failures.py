@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from visioncore.errors import SavingError
+
 
 @dataclass
 class Outcome:
@@ -24,18 +26,17 @@ def told() -> Iterator[Outcome]:
     try:
         yield outcome
     except Exception as error:
-        from lightning_fabric.utilities.exceptions import MisconfigurationException
-
-        from visioncore.run.saving import SavingError
-
-        ours = isinstance(error, ValueError) and _raised_here(error)
-        if (
-            not (ours or isinstance(error, SavingError | MisconfigurationException))
-            or "VISIONCORE_TRACEBACK" in os.environ
-        ):
+        ours = isinstance(error, SavingError) or (isinstance(error, ValueError) and _raised_here(error))
+        if not (ours or _is_lightnings(error)) or "VISIONCORE_TRACEBACK" in os.environ:
             raise
         outcome.status = 1 if isinstance(error, SavingError) else 2
         print(f"visioncore.train: {error}", file=sys.stderr)
+
+
+def _is_lightnings(error: Exception) -> bool:
+    """Whether Lightning says that it was asked for what cannot be. Lightning takes seconds to load, and is not loaded to tell."""
+    loaded = sys.modules.get("lightning_fabric.utilities.exceptions")
+    return loaded is not None and isinstance(error, loaded.MisconfigurationException)
 
 
 def _raised_here(error: BaseException) -> bool:

@@ -16,11 +16,8 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from visioncore.errors import SavingError
 from visioncore.run.settings import Settings, SettingsError
-
-
-class SavingError(RuntimeError):
-    """A checkpoint could not be written; the one before is as it was."""
 
 
 class WholeFiles(TorchCheckpointIO):

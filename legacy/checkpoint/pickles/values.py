@@ -89,9 +89,9 @@ _text(0x8C, "SHORT_BINUNICODE", 1)
 
 @opcode(0x58, "BINUNICODE")
 def _binunicode(machine: Machine) -> None:
-    code, start = machine.code, machine.position + 4
+    start = machine.position + 4
     machine.position = start
-    (length,) = UNSIGNED4(code, start - 4)
+    (length,) = UNSIGNED4(machine.code, start - 4)
     machine.stack.append(str(machine.take(length), "utf-8", "surrogatepass"))
 
 

@@ -12,7 +12,8 @@ from visioncore.run.command_line import parser, read, split
 from visioncore.run.settings import Settings, SettingsError, from_values, settings_fields
 from visioncore.training.lightning.optimisation import LR_SCHEDULERS as REAL_SCHEDULERS
 
-SCRIPT = Path(__file__).parents[3] / "legacy" / "monolith" / "training" / "train_ddp_multidataset.py"
+ROOT = Path(__file__).parents[3]
+SCRIPT = ROOT / "legacy" / "monolith" / "training" / "train_ddp_multidataset.py"
 NEEDED = ("model_config", "dataset_configs_path")  # the old script could not do without
 
 
@@ -116,3 +117,18 @@ def test_help_does_not_wait_for_torch() -> None:
     code = "import sys; from visioncore.train import main\ntry: main(['--help'])\nexcept SystemExit: pass\nprint('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--learnin_rate", "1"],
+        ["--model_config", "nowhere.yaml", "--dataset_configs_path", "sessions"],
+        ["--dataset_configs_path", "sessions"],
+    ],
+    ids=["misspelt", "no such file", "half"],
+)
+def test_a_mistake_on_the_command_line_is_told_before_torch_is_loaded(arguments: list[str]) -> None:
+    code = "import sys; from visioncore.train import main; print(main(sys.argv[1:]), 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "2 False\n" and done.stderr.startswith("visioncore.train: "), done.stderr

@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from visioncore.run.saving import Generators, SavingError, WholeFiles, checkpoint_to_resume, saved_step
+from visioncore.errors import SavingError
+from visioncore.run.saving import Generators, WholeFiles, checkpoint_to_resume, saved_step
 from visioncore.run.settings import SettingsError, from_values
 
 # a process whose files must not grow beyond 100 kB stands for a full disk
 FULL = """
 import resource, signal, sys, torch
-from visioncore.run.saving import SavingError, WholeFiles
+from visioncore.errors import SavingError
+from visioncore.run.saving import WholeFiles
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
