@@ -50,8 +50,8 @@ test: $(VENV)/.all ## linters, types, walls, the whole CPU test suite
 	$(VENV)/bin/ruff format --check .
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
-	$(PY) -m pytest tests/migration --cov --cov-report=term -n 2 $(ARGS)
-	$(PY) -m pytest tests --ignore=tests/migration -n 2 $(ARGS)
+	$(PY) -m pytest tests/migration --cov --cov-report=term -n 2 --dist worksteal $(ARGS)
+	$(PY) -m pytest tests --ignore=tests/migration -n 2 --dist worksteal $(ARGS)
 
 regression: $(VENV)/.all ## old and new trainers side by side, on this machine's best device (ARGS=)
 	$(PY) -m pytest regression/ --report build/regression/report.html $(ARGS)

@@ -1,14 +1,8 @@
-"""Random little programs whose parts lean on each other, and running them in a fresh child process."""
+"""Random little programs whose parts lean on each other."""
 
 from __future__ import annotations
 
-import os
-import runpy
-import sys
-import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from hypothesis import strategies as st
 
@@ -139,51 +133,3 @@ def programs(draw: st.DrawFn) -> Program:
     targets = draw(st.lists(st.sampled_from(TARGETS), min_size=1, max_size=3, unique=True))
     chosen = draw(st.lists(st.sampled_from(symbols), min_size=1, unique=True)) if symbols else []
     return Program(text, {s: draw(st.sampled_from(targets)) for s in chosen})
-
-
-def in_child(work: Callable[[], None]) -> tuple[int, str]:
-    """Exit status and output of `work` in a forked child, whose modules and globals die with it."""
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(read)
-        os.dup2(write, 1)
-        os.dup2(write, 2)
-        sys.stdout = os.fdopen(1, "w")
-        sys.stderr = sys.stdout
-        status = 0
-        try:
-            work()
-        except BaseException:
-            traceback.print_exc(file=sys.stdout)
-            status = 1
-        sys.stdout.flush()
-        os._exit(status)
-    os.close(write)
-    with os.fdopen(read, "rb") as pipe:
-        output = pipe.read().decode()
-    _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status), output
-
-
-def run_script(root: Path, script: str) -> tuple[int, str]:
-    """`python script` in `root`."""
-
-    def work() -> None:
-        sys.path[0] = str(root / script.rsplit("/", 1)[0] if "/" in script else root)
-        sys.dont_write_bytecode = True
-        runpy.run_path(str(root / script), run_name="__main__")
-
-    return in_child(work)
-
-
-def import_first(root: Path, module: str, names: list[str]) -> tuple[int, str]:
-    """`from module import names` in a fresh process that starts in `root`."""
-
-    def work() -> None:
-        sys.path[0] = str(root)
-        sys.dont_write_bytecode = True
-        found = __import__(module, fromlist=names)
-        print(*[f"{n}: {getattr(found, n) is not None}" for n in names])
-
-    return in_child(work)

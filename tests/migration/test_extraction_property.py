@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, event, given, reject, settings
 
 from migration.errors import BadInput
 from migration.tree import Overlay
-from tests.migration.programs import Program, import_first, programs, run_script
+from tests.migration.fresh import import_first, run_script
+from tests.migration.programs import Program, programs
 from tests.migration.support import overlay, plan_of, run
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "1000"))
-PARTS = 2  # that can run side by side
+PARTS = 8  # that can run side by side
 
 
 def write(tree: Overlay, root: Path) -> None:

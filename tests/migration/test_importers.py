@@ -7,7 +7,7 @@ from textwrap import dedent
 
 import pytest
 
-from tests.migration.programs import run_script
+from tests.migration.fresh import run_script
 from tests.migration.support import overlay, plan_of, run, write_tree
 
 MODULE = {"pkg/__init__.py": "", "pkg/old.py": "class A:\n    pass\n\n\nclass B:\n    pass\n"}
