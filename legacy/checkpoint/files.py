@@ -103,7 +103,11 @@ class Destination:
     def position(self) -> int:
         return self._written + len(self._gathered)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray) -> None:
+        if len(data) >= CHUNK:
+            self.flush()
+            self._put(memoryview(data))
+            return
         self._gathered += data
         if len(self._gathered) >= CHUNK:
             self.flush()

@@ -60,7 +60,7 @@ class ZipWriter:
 
     def close(self) -> None:
         start, length, count = self._made.position, len(self._directory), self._count
-        self._made.write(bytes(self._directory))
+        self._made.write(self._directory)
         if count >= _FULL16 or length >= _FULL32 or start >= _FULL32:
             at = self._made.position
             self._made.write(struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, length, start))

@@ -78,7 +78,10 @@ class Emitter:
                     break
             else:
                 self._todo.pop()
-        return bytes(self._out) + b"."
+        self._out += b"."
+        made, self._out = bytes(self._out), bytearray()
+        self._memo.clear()  # of many tensors it is as large as the program
+        return made
 
     # The memo
 
