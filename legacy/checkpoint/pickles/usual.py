@@ -27,7 +27,7 @@ _FORM: Final = re.compile(
     + rb"(%b)%b%b([\x88\x89])%b\)R%bt%bR%b" % (_NUMBER, _SIZES, _SIZES, _GET, _PUT, _PUT, _PUT),
     re.DOTALL,
 )
-# The memo's next places in 32 bits each, as one number, are its length in each of them and 0, 1, 2, … besides; by their bytes.
+# Consecutive numbers from n on, 32 bits each, read as one number: n times the first plus the second. By the bytes they take.
 _PUTS: Final = {
     4 * count: (sum(1 << 32 * n for n in range(count)), sum(n << 32 * n for n in range(count))) for count in (5, 6, 7)
 }

@@ -271,6 +271,21 @@ def test_a_corrupt_storage_is_found_on_the_way_and_leaves_nothing(tmp_path: Path
     assert [file.name for file in tmp_path.iterdir()] == ["a"]
 
 
+@pytest.mark.parametrize("at", [0, 131_072, 399_999], ids=["first byte", "second block", "last byte"])
+def test_a_long_storage_is_checked_to_its_last_byte(tmp_path: Path, at: int) -> None:
+    torch.save({"w": torch.zeros(7), "long": torch.ones(100_000)}, tmp_path / "a")
+    write_ckpt(read(tmp_path / "a"), read(tmp_path / "a").root, tmp_path / "sound", {}, check=True)
+    assert torch.load(tmp_path / "sound", weights_only=True)["long"].eq(1).all()
+    (tmp_path / "sound").unlink()
+    data = (tmp_path / "a").read_bytes()
+    at += read(tmp_path / "a").extents["1"].offset
+    (tmp_path / "a").write_bytes(patched(data, at, bytes([data[at] ^ 4])))
+    checkpoint = read(tmp_path / "a")
+    with pytest.raises(Damaged, match="corrupt: their CRC is"):
+        write_ckpt(checkpoint, checkpoint.root, tmp_path / "b", {}, check=True)
+    assert [file.name for file in tmp_path.iterdir()] == ["a"]
+
+
 def test_an_unchecked_copy_keeps_the_crc_and_so_the_evidence(tmp_path: Path) -> None:
     data = torch_bytes(VALUE)
     (tmp_path / "a").write_bytes(data)
