@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ class Place:
         by = f"max {self.max_abs:.3g}, {self.relative:.2g} relative" + (
             f", {self.ulps} ulp" if self.ulps is not None and self.ulps <= MOST_ULPS else ""
         )
-        n = f"{self.differing} of {_count(self.shape)} values"
+        n = f"{self.differing} of {math.prod(self.shape)} values"
         return f"step {self.step}: {what} {list(self.shape)} is the first to differ, in {n}, {by} at {list(self.at)}"
 
 
@@ -124,10 +125,3 @@ def _ulps(one: Tensor, other: Tensor) -> int | None:
     sign = 1 << (8 * one.element_size() - 1)
     ordered = [place if place >= 0 else -(place + sign) for place in places]
     return abs(ordered[0] - ordered[1])
-
-
-def _count(shape: tuple[int, ...]) -> int:
-    n = 1
-    for size in shape:
-        n *= size
-    return n

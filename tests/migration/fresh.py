@@ -1,4 +1,4 @@
-"""Code in interpreters that have imported nothing of it yet: forked from one small server, in a millisecond instead of thirty."""
+"""Code in interpreters that have imported nothing of it yet: forked from one small server."""
 
 from __future__ import annotations
 

@@ -56,11 +56,11 @@ def _csv(settings: Settings, resumed_at: int | None) -> CSVLogger:
 def _wandb(settings: Settings, environment: Mapping[str, str]) -> WandbLogger:
     mode = environment.get("WANDB_MODE")
     offline = mode == "offline" or (mode is None and not _logged_in(environment))
-    folder = settings.folder / "wandb"
+    folder = settings.folder.absolute() / "wandb"  # wandb writes from a process of its own, wherever that was started
     folder.mkdir(parents=True, exist_ok=True)
     options: dict[str, Any] = {"settings": _quiet()} if offline else {}
     return WandbLogger(
-        project=settings.project_name, name=settings.name, save_dir=str(settings.folder), offline=offline, **options
+        project=settings.project_name, name=settings.name, save_dir=folder.parent, offline=offline, **options
     )
 
 

@@ -62,3 +62,12 @@ def test_a_netrc_is_a_login(tmp_path: Path) -> None:
     (tmp_path / "netrc").write_text("machine api.wandb.ai login user password x\n")
     (logger,) = make_loggers(settings(tmp_path, loggers="wandb"), environment={"NETRC": str(tmp_path / "netrc")})
     assert not logger._offline  # type: ignore[attr-defined]
+
+
+def test_wandbs_folder_does_not_depend_on_where_its_process_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("wandb")
+    monkeypatch.chdir(tmp_path)
+    (logger,) = make_loggers(settings(Path("here"), loggers="wandb"), environment={"NETRC": str(tmp_path / "netrc")})
+    assert Path(logger.save_dir or "") == tmp_path / "here" / "run"
