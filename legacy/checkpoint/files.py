@@ -6,12 +6,12 @@ import contextlib
 import errno
 import os
 import stat
-import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from legacy.checkpoint.crc import crc32
 from legacy.checkpoint.errors import CheckpointError, Damaged
 
 # Fits a core's own cache: with a mebibyte, copying and hashing side by side take half as long again.
@@ -142,7 +142,7 @@ class Destination:
         """The same, with every byte looked at; returns their CRC-32."""
         crc = 0
         for piece in self._copied(source, offset, count):
-            crc = zlib.crc32(piece, crc)
+            crc = crc32(piece, crc)
         return crc
 
     def _copied(self, source: int, offset: int, count: int) -> Iterator[bytes | memoryview]:

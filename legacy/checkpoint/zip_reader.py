@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Final, TypeAlias
 
+from legacy.checkpoint.crc import crc32
 from legacy.checkpoint.errors import Damaged, Refused
 from legacy.checkpoint.files import CHUNK, blocks, read_at
 from legacy.checkpoint.storages import Extent
@@ -74,7 +75,7 @@ def checked(pieces: Iterator[bytes], name: str, extent: Extent) -> Iterator[byte
     """The same pieces; raises `Damaged` after the last where the CRC is another than the archive says."""
     crc = 0
     for piece in pieces:
-        crc = zlib.crc32(piece, crc)
+        crc = crc32(piece, crc)
         yield piece
     if extent.crc is not None and crc != extent.crc:
         raise Damaged(f"record {name!r} is corrupt: its CRC is {crc:08x}, the archive says {extent.crc:08x}")

@@ -7,9 +7,9 @@ instead of looking them up, and this layout has no data descriptors.
 from __future__ import annotations
 
 import struct
-import zlib
 from typing import Final
 
+from legacy.checkpoint.crc import crc32
 from legacy.checkpoint.errors import Damaged
 from legacy.checkpoint.files import Destination
 from legacy.checkpoint.storages import Extent
@@ -31,7 +31,7 @@ class ZipWriter:
         self._count = 0
 
     def add(self, name: str, data: bytes) -> None:
-        crc = zlib.crc32(data)
+        crc = crc32(data)
         self._begin(name, len(data), crc)
         self._made.write(data)
 
@@ -44,7 +44,7 @@ class ZipWriter:
             self._begin(name, extent.nbytes, extent.crc or 0)
             crc = 0
             for piece in content(descriptor, extent):
-                crc = zlib.crc32(piece, crc)
+                crc = crc32(piece, crc)
                 self._made.write(piece)
         elif extent.crc is not None and not check:
             self._begin(name, extent.nbytes, extent.crc)
