@@ -91,6 +91,12 @@ def _translate(sub: argparse.ArgumentParser) -> None:
         default=True,
         help="put the source's SHA-256 into the provenance; it takes about as long as copying twice (default: yes)",
     )
+    sub.add_argument(
+        "--sync",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="wait until a file is on the disk, which takes longer than copying it (default: yes; of a folder, always)",
+    )
 
 
 def _positive(text: str) -> int:

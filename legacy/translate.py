@@ -38,6 +38,7 @@ class Options:
     check: bool = False  # every record's CRC
     dry_run: bool = False
     hashed: bool = True  # the source's SHA-256, for the provenance record
+    synced: bool = True  # on the disk when it is done
 
 
 @dataclass(slots=True)
@@ -138,10 +139,19 @@ def _write(
 
         if options.to == "ckpt":
             written = write_ckpt(
-                checkpoint, work.root, destination, provenance, allow=options.allow, check=options.check, spared=spared
+                checkpoint,
+                work.root,
+                destination,
+                provenance,
+                allow=options.allow,
+                check=options.check,
+                spared=spared,
+                synced=options.synced,
             )
         else:
-            written = write_safetensors(checkpoint, work.root, destination, provenance(), spared=spared)
+            written = write_safetensors(
+                checkpoint, work.root, destination, provenance(), spared=spared, synced=options.synced
+            )
     report.bytes = written.nbytes
 
 

@@ -90,8 +90,9 @@ def blocks(descriptor: int, offset: int, count: int) -> Iterator[bytes]:
 class Destination:
     """A file being written under a temporary name: small things are gathered, what is copied goes through one buffer, or not at all."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, synced: bool = True) -> None:
         self._descriptor = descriptor
+        self._synced = synced
         self._gathered = bytearray()
         self._written = 0
         self._begun = 0  # up to where the disk was told to write
@@ -117,9 +118,10 @@ class Destination:
         self._gathered = bytearray()
 
     def settle(self) -> None:
-        """What was given so far is on the disk when this returns: little is left for the end."""
+        """What was given so far is on the disk when this returns, if it is to be: little is left for the end."""
         self.flush()
-        getattr(os, "fdatasync", os.fsync)(self._descriptor)
+        if self._synced:
+            getattr(os, "fdatasync", os.fsync)(self._descriptor)
 
     def rewrite(self, offset: int, data: bytes) -> None:
         """Replaces bytes already given."""
@@ -168,7 +170,7 @@ class Destination:
         self._written += len(data)
         while data:
             data = data[os.write(self._descriptor, data) :]
-        if self._written - self._begun >= _AHEAD and hasattr(os, "posix_fadvise"):
+        if self._synced and self._written - self._begun >= _AHEAD and hasattr(os, "posix_fadvise"):
             # The disk begins to write what will not be needed again, so that at the end there is less to wait for.
             os.posix_fadvise(self._descriptor, self._begun, self._written - self._begun, os.POSIX_FADV_DONTNEED)
             self._begun = self._written
@@ -213,9 +215,12 @@ def check_replaceable(path: Path, source: Source, spared: Collection[Identity] =
 
 
 @contextlib.contextmanager
-def destination(path: Path, source: Source, spared: Collection[Identity] = ()) -> Iterator[Destination]:
-    """A file that appears under `path` when the block ends well, synced and with the source's times, and otherwise never.
+def destination(
+    path: Path, source: Source, spared: Collection[Identity] = (), synced: bool = True
+) -> Iterator[Destination]:
+    """A file that appears under `path` when the block ends well, with the source's times, and otherwise never.
 
+    Where it is not `synced`, only a crash of the system itself can leave less: what `cp` promises, and as fast.
     Raises `CheckpointError` where `path` is the source itself, is or lies in what is `spared`, or cannot be written.
     """
     check_replaceable(path, source, spared)
@@ -226,10 +231,11 @@ def destination(path: Path, source: Source, spared: Collection[Identity] = ()) -
         raise CheckpointError(f"{path} cannot be written: {error.strerror}") from None
     try:
         try:
-            made = Destination(descriptor)
+            made = Destination(descriptor, synced)
             yield made
             made.flush()
-            os.fsync(descriptor)
+            if synced:
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
         os.utime(partial, ns=(source.mtime_ns, source.mtime_ns))
@@ -241,7 +247,8 @@ def destination(path: Path, source: Source, spared: Collection[Identity] = ()) -
         if isinstance(error, OSError):
             raise CheckpointError(f"{path} could not be written: {error.strerror}") from error
         raise
-    _sync_folder(path.parent)
+    if synced:
+        _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -31,6 +31,7 @@ def write_safetensors(
     provenance: Mapping[str, Any],
     *,
     spared: Collection[Identity] = (),
+    synced: bool = True,
 ) -> Written:
     """Writes the state dict of `root` (or `root`, being one) to `path`, and the rest to `path` with the suffix `.json`.
 
@@ -57,13 +58,13 @@ def write_safetensors(
     }
     text = _json(config) + b"\n"
     source = checkpoint.source
-    with source.open() as descriptor, destination(path, source, spared) as made:
+    with source.open() as descriptor, destination(path, source, spared, synced) as made:
         made.write(header)
         for name in order:
             for piece in elements(checkpoint, descriptor, kept[name]):
                 made.write(piece)
         nbytes = made.position
-        with destination(beside(path), source, spared) as configuration:
+        with destination(beside(path), source, spared, synced) as configuration:
             configuration.write(text)
     return Written(path, nbytes, len(kept), {})
 

@@ -40,8 +40,9 @@ def write_ckpt(
     allow: Collection[str] = (),
     check: bool = False,
     spared: Collection[Identity] = (),
+    synced: bool = True,
 ) -> Written:
-    """Writes `root`, whose storages are those of `checkpoint`, to `path`: whole and synced, or not at all.
+    """Writes `root`, whose storages are those of `checkpoint`, to `path`: whole and (unless told otherwise) synced, or not at all.
 
     Tensor bytes are copied, not loaded; `check` compares their CRCs on the way. `allow` has globals to be written although
     plain torch will refuse them. What is `spared` is never written over. A `provenance` that is a function is asked once the tensors
@@ -49,7 +50,7 @@ def write_ckpt(
     `CheckpointError` where `path` cannot be written.
     """
     program, emitter = encode(checkpoint, root, allow)
-    with checkpoint.source.open() as descriptor, destination(Path(path), checkpoint.source, spared) as made:
+    with checkpoint.source.open() as descriptor, destination(Path(path), checkpoint.source, spared, synced) as made:
         archive = ZipWriter(made)
         archive.add(f"{_TOP}/data.pkl", program)
         archive.add(f"{_TOP}/byteorder", checkpoint.byteorder.encode())

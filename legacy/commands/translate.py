@@ -28,8 +28,13 @@ def run(arguments: argparse.Namespace) -> int:
         check=folder if arguments.check is None else arguments.check,
         dry_run=arguments.dry_run,
         hashed=arguments.sha256,
+        synced=arguments.sync,
     )
     if folder:
+        if not options.synced:
+            raise CheckpointError(
+                "--no-sync is for a single file: what a folder's manifest has as done must be on the disk"
+            )
         from legacy.archive import translate_archive
 
         return translate_archive(

@@ -18,6 +18,7 @@ from legacy.checkpoint.pickles import run
 from legacy.checkpoint.pickles.emit import Emitter
 from legacy.checkpoint.pickles.machine import Machine
 from legacy.checkpoint.records import Call, Global, Storage
+from legacy.translate import Form, Options, translate
 from tests.legacy.checkpoint.support import saved, unpickled
 
 ROOT = Path(__file__).parents[3]
@@ -152,6 +153,25 @@ write_ckpt(checkpoint, checkpoint.root, sys.argv[2], {{}})
     assert (tmp_path / "kept").read_text() == "what was there"
     rest = [file.name for file in tmp_path.iterdir() if file.name not in ("a", "kept")]
     assert [name.endswith(".partial") for name in rest] == [True]
+
+
+@pytest.mark.parametrize("form", ["ckpt", "safetensors"])
+def test_only_where_it_is_to_be_synced_is_the_disk_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: Form
+) -> None:
+    torch.save({"state_dict": {"w": torch.ones(3)}}, tmp_path / "a")
+
+    def refuse(_: int) -> None:
+        raise OSError(errno.EIO, "the disk is waited for")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    monkeypatch.setattr(os, "fdatasync", refuse)
+    with pytest.raises(CheckpointError, match="waited for"):
+        translate(tmp_path / "a", tmp_path / "synced", Options(to=form))
+    translate(tmp_path / "a", tmp_path / "left", Options(to=form, synced=False))
+    monkeypatch.undo()
+    translate(tmp_path / "a", tmp_path / "synced", Options(to=form))
+    assert (tmp_path / "left").stat().st_size == (tmp_path / "synced").stat().st_size
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc")

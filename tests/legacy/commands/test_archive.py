@@ -150,6 +150,12 @@ if __name__ == "__main__":
     )
 
 
+def test_what_a_manifest_has_as_done_is_on_the_disk(runs: Path, tmp_path: Path) -> None:
+    done = legacy("translate", runs, tmp_path / "new", "--no-sync")
+    assert done.status == 2 and "--no-sync is for a single file" in done.err
+    assert not (tmp_path / "new").exists()
+
+
 def test_shards_share_the_work_and_know_of_each_other(runs: Path, tmp_path: Path) -> None:
     found = [legacy("translate", runs, tmp_path / "new", "--shard", f"{i}/3", "--json").json for i in (1, 2, 3)]
     assert sorted(each["files"] for each in found) == [1, 1, 2] and sum(each["translated"] for each in found) == 4
