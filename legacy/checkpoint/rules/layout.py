@@ -15,14 +15,17 @@ _STAGES: Final = re.compile(
 _SHOWN: Final = 5
 
 
+def is_stage(name: str) -> bool:
+    """Whether a weight's name is that of a stage of the lab's networks."""
+    return _STAGES.match(name) is not None
+
+
 def check(work: Work) -> None:
     """Warns of tensors that belong to no stage of a network of the lab's kinds."""
     if work.kind in ("state_dict", "unknown"):
         return
     state = main_state_dict(work.root)
-    left = [
-        name for name, value in state.items() if is_tensor(value) and not (type(name) is str and _STAGES.match(name))
-    ]
+    left = [name for name, value in state.items() if is_tensor(value) and not (type(name) is str and is_stage(name))]
     if left:
         more = f" and {len(left) - _SHOWN:,} more" if len(left) > _SHOWN else ""
         work.warn(f"{len(left):,} tensors match no stage of the network: {', '.join(map(repr, left[:_SHOWN]))}{more}")

@@ -68,34 +68,46 @@ def early_callback_states(work: Work, root: dict[Any, Any]) -> None:
 
 def callback_classes_as_names(work: Work, root: dict[Any, Any]) -> None:
     """1.5: callbacks are found by text; up to 1.4 the key was the class itself, in `__main__` for a script's own, so that the file could not
-    be loaded without it. ModelCheckpoint's text holds its options: they are its defaults, with the monitor and mode that its state tells."""
+    be loaded without it. ModelCheckpoint's text holds its options: they are its defaults, with the monitor and mode that its state tells.
+    EarlyStopping's state does not tell what it watches: where its best score is ModelCheckpoint's, the same."""
     callbacks = root.get("callbacks")
-    if not isinstance(callbacks, dict) or not any(type(key) is Global for key in callbacks):
+    if not isinstance(callbacks, dict):
         return
+    names = {key: key.name if type(key) is Global and str(key) not in work.allow else key for key in callbacks}
+    saving: Any = next((state for key, state in callbacks.items() if names[key] == "ModelCheckpoint"), None)
     made: dict[Any, Any] = {}
     for key, state in callbacks.items():
-        new = _state_key(key, state, work) if type(key) is Global and str(key) not in work.allow else key
+        name = names[key]
+        new = _state_key(work, name, state, saving) if name in ("ModelCheckpoint", "EarlyStopping") else name
         new = str(key) if new in made else new
         made[new] = state
-        if new is not key:
-            work.note(f"callbacks: the class {key} → {new!r}")
+        if new != key:
+            work.note(f"callbacks: {'the class ' if type(key) is Global else ''}{key} → {new!r}")
     root["callbacks"] = made
 
 
-def _state_key(key: Global, state: Any, work: Work) -> str:
-    monitor = state.get("monitor") if isinstance(state, dict) else None
-    if key.name != "ModelCheckpoint" or type(monitor) is not str:
-        return key.name
-    best, current = (_number(work, state.get(name)) for name in ("best_model_score", "current_score"))
-    mode = "max" if best is not None and current is not None and best > current else "min"
-    options = {
-        "monitor": monitor,
-        "mode": mode,
-        "every_n_train_steps": 0,
-        "every_n_epochs": 1,
-        "train_time_interval": None,
-    }
-    return f"ModelCheckpoint{options}"
+def _state_key(work: Work, name: str, state: Any, saving: Any) -> str:
+    """The text by which Lightning finds the state, where the file tells what is in it."""
+    if name == "ModelCheckpoint" and isinstance(state, dict) and "monitor" in state:
+        every = {"every_n_train_steps": 0, "every_n_epochs": 1, "train_time_interval": None}
+        return f"ModelCheckpoint{ {**_monitored(work, state), **every} }"
+    if name == "EarlyStopping" and isinstance(state, dict) and isinstance(saving, dict) and saving.get("monitor"):
+        best = _number(work, state.get("best_score"))
+        if best is not None and best == _number(work, saving.get("best_model_score")):
+            return f"EarlyStopping{_monitored(work, saving)}"
+    work.warn(
+        f"the state of {name} will not be restored: it does not tell what was monitored, and Lightning since 1.5 finds it by that. "
+        f"Rename callbacks[{name!r}] to what the callback has as its state_key to have it back"
+    )
+    return name
+
+
+def _monitored(work: Work, saving: dict[Any, Any]) -> dict[str, Any]:
+    """What a ModelCheckpoint's state tells of its monitor and mode."""
+    monitor = saving["monitor"] if type(saving["monitor"]) is str else None
+    best, current = (_number(work, saving.get(name)) for name in ("best_model_score", "current_score"))
+    rose = monitor is not None and best is not None and current is not None and best > current
+    return {"monitor": monitor, "mode": "max" if rose else "min"}
 
 
 def fit_loop_from_counts(work: Work, root: dict[Any, Any]) -> None:

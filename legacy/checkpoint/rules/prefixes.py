@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Final
+from typing import Any, Final
 
 from legacy.checkpoint.kinds import hyper_parameters
+from legacy.checkpoint.rules.layout import is_stage
 from legacy.checkpoint.rules.registry import Work, rule
-from legacy.checkpoint.rules.weights import rename, rename_in_optimizers, state_dicts
+from legacy.checkpoint.rules.weights import main_state_dict, rename, rename_in_optimizers, state_dicts
+from legacy.checkpoint.tensors import is_tensor
 
 COMPILED: Final = "_orig_mod"
 _PARALLEL: Final = "module"
@@ -16,8 +18,10 @@ _PARALLEL: Final = "module"
 @rule("wrapper-prefixes", since="torch 0.2 (DataParallel), torch 2.0 (torch.compile)")
 def strip_wrappers(work: Work) -> None:
     """`_orig_mod.` and `module.` go, in any order and wherever they stand in a name, from the weights, the module versions and
-    the optimisers' names: `torch.compile` and (Distributed)DataParallel put them there, and a bare network has no such names. The `module.` of
-    `torch.optim.swa_utils.AveragedModel`, told by its `n_averaged`, is that class's own and stays."""
+    the optimisers' names: `torch.compile` and (Distributed)DataParallel put them there, and the lab's bare networks have no such names. In other
+    networks a `module.` goes only in front, after `model.` and beside an `_orig_mod.`: further in it may be a module's own, as in PyTorch
+    Geometric's BatchNorm. That of `torch.optim.swa_utils.AveragedModel`, told by its `n_averaged`, is that class's own and stays."""
+    everywhere = work.kind not in ("state_dict", "unknown") or _has_stages(main_state_dict(work.root))
     states = list(state_dicts(work.root))
     averaged = {
         unwrapped(name).removesuffix("n_averaged")
@@ -27,11 +31,11 @@ def strip_wrappers(work: Work) -> None:
     }
     compiled = False
     for label, state in states:
-        changes = rename(work, label, state, lambda name: unwrapped(name, averaged))
+        changes = rename(work, label, state, lambda name: unwrapped(name, averaged, everywhere))
         for old, new in changes[:1]:
             work.note(f"{label or 'weights'}: {len(changes):,} names such as {old} → {new}", len(changes))
         compiled |= any(COMPILED in old.split(".") for old, _ in changes)
-    rename_in_optimizers(work, lambda name: unwrapped(name, averaged))
+    rename_in_optimizers(work, lambda name: unwrapped(name, averaged, everywhere))
     found = hyper_parameters(work.root)
     if compiled and found.get("compile_model") is True:
         found["compile_model"] = False
@@ -40,14 +44,21 @@ def strip_wrappers(work: Work) -> None:
         )
 
 
-def unwrapped(name: str, averaged: Collection[str] = ()) -> str:
+def _has_stages(state: dict[Any, Any]) -> bool:
+    """Whether most of the weights are those of a network of the lab's."""
+    names = [unwrapped(name) for name, value in state.items() if type(name) is str and is_tensor(value)]
+    return 2 * sum(map(is_stage, names)) > len(names)
+
+
+def unwrapped(name: str, averaged: Collection[str] = (), everywhere: bool = True) -> str:
     """`model._orig_mod.module.convnet.weight` → `model.convnet.weight`; nothing under a prefix in `averaged` loses its `module.`."""
     if COMPILED not in name and _PARALLEL not in name:
         return name
     *path, last = name.split(".")
     kept: list[str] = []
-    for part in path:
-        if part == COMPILED or (part == _PARALLEL and "".join(f"{each}." for each in kept) not in averaged):
+    for at, part in enumerate(path):
+        wrapper = everywhere or kept in ([], ["model"]) or COMPILED in path[max(0, at - 1) : at + 2]
+        if part == COMPILED or (part == _PARALLEL and wrapper and "".join(f"{each}." for each in kept) not in averaged):
             continue
         kept.append(part)
     return ".".join([*kept, last])

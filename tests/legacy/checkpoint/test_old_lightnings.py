@@ -117,8 +117,10 @@ def test_callback_states_come_back(new: Path, old: Path, tmp_path: Path) -> None
     states = torch.load(new, weights_only=True)["callbacks"]
     key = pl.callbacks.ModelCheckpoint(dirpath=tmp_path, monitor="val_loss").state_key
     assert "best_model_score" in states[key], list(states)
-    stopping = next(key for key in states if key.startswith("EarlyStopping"))
-    assert states[stopping]["best_score"] is not None
+    # 1.1 saved while ModelCheckpoint still had the best score of the epoch before: nothing tells that both watched the same
+    known = old.name != "lightning-1.1.8-epoch-end.ckpt"
+    stopping = pl.callbacks.EarlyStopping(monitor="val_loss").state_key if known else "EarlyStopping"
+    assert states[stopping]["best_score"] is not None, list(states)
 
 
 def test_verify_and_a_second_translation(old: Path, new: Path, tmp_path: Path) -> None:

@@ -40,7 +40,11 @@ def test_callback_states_of_before_0_10(tmp_path: Path) -> None:
         early_stop_callback_wait=2,
         early_stop_callback_patience=3,
     )
-    loaded, _ = translated(tmp_path, old)
+    loaded, report = translated(tmp_path, old)
+    assert [warning.split(" will")[0] for warning in report.warnings] == [
+        "the state of ModelCheckpoint",
+        "the state of EarlyStopping",
+    ]
     assert loaded["callbacks"]["EarlyStopping"] == {"wait_count": 2, "patience": 3}
     assert loaded["callbacks"]["ModelCheckpoint"] == {
         "best_model_score": torch.tensor(0.5),
@@ -63,6 +67,28 @@ def test_callback_classes_as_names(tmp_path: Path, best: float, current: float, 
     key = ModelCheckpoint(monitor="val_loss", mode=mode).state_key
     assert key in loaded["callbacks"], list(loaded["callbacks"])
     assert len(applied(report)["lightning-upgrade: callback-classes-as-names"]) == 2
+
+
+@pytest.mark.parametrize("best, found", [(0.5, True), (0.4, False)])
+def test_early_stopping_watches_what_has_the_best_score(tmp_path: Path, best: float, found: bool) -> None:
+    from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+
+    saving = {"monitor": "val_loss", "best_model_score": torch.tensor(0.5), "current_score": torch.tensor(0.7)}
+    stopping = {"wait_count": 1, "stopped_epoch": 0, "best_score": torch.tensor(best), "patience": 3}
+    old = saved("1.4.9", callbacks={EarlyStopping: stopping, ModelCheckpoint: saving})
+    loaded, report = translated(tmp_path, old)
+    key = EarlyStopping(monitor="val_loss", mode="min").state_key
+    assert (key in loaded["callbacks"]) == found and ("EarlyStopping" in loaded["callbacks"]) != found
+    assert any("EarlyStopping will not be restored" in warning for warning in report.warnings) != found
+
+
+def test_a_model_checkpoint_that_monitored_nothing(tmp_path: Path) -> None:
+    from pytorch_lightning.callbacks import ModelCheckpoint
+
+    loaded, _ = translated(
+        tmp_path, saved("1.0.7", callbacks={ModelCheckpoint: {"monitor": None, "best_model_path": "a"}})
+    )
+    assert list(loaded["callbacks"]) == [ModelCheckpoint().state_key]
 
 
 def test_two_callbacks_of_one_name(tmp_path: Path) -> None:

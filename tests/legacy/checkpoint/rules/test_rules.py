@@ -78,6 +78,8 @@ def test_every_rule_says_what_it_does_and_since_when() -> None:
         ("model.module._orig_mod.readout.weight", "model.readout.weight"),
         ("_orig_mod.module.module._orig_mod.model.readout.weight", "model.readout.weight"),
         ("model.readout._orig_mod.weight", "model.readout.weight"),
+        ("model.readout.module.weight", "model.readout.weight"),
+        ("net.module._orig_mod.head.weight", "net.head.weight"),
         ("model.my_module.weight", "model.my_module.weight"),
         ("model.module", "model.module"),  # a parameter's own name
     ],
@@ -107,6 +109,21 @@ def test_an_averaged_model_keeps_its_own_module(tmp_path: Path) -> None:
     assert list(translated(tmp_path, wrapped)[0]) == list(averaged.state_dict())
 
 
+class Norm(nn.Module):
+    """As PyTorch Geometric's: what it normalises with is called `module`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.module = nn.BatchNorm1d(3)
+
+
+@pytest.mark.parametrize("wrapped", [nn.Module.state_dict, lambda net: nn.DataParallel(net).state_dict()])
+def test_a_module_that_others_call_so_keeps_its_name(tmp_path: Path, wrapped: Any) -> None:
+    network = nn.ModuleDict({"norm": Norm(), "head": nn.Linear(3, 1)})
+    loaded, _ = translated(tmp_path, {"state_dict": wrapped(network), "epoch": 1})
+    network.load_state_dict(loaded["state_dict"])
+
+
 def test_compile_model_goes_with_the_prefix(tmp_path: Path) -> None:
     saved = {"state_dict": {"model._orig_mod.a": W}, "hyper_parameters": {"compile_model": True}}
     assert translated(tmp_path, saved)[0]["hyper_parameters"] == {"compile_model": False}
@@ -116,10 +133,10 @@ def test_compile_model_goes_with_the_prefix(tmp_path: Path) -> None:
 
 def test_two_names_that_become_one(tmp_path: Path) -> None:
     tensor = W.clone()
-    loaded, report = translated(tmp_path, {"state_dict": {"a.module.w": tensor, "a.w": tensor}, "epoch": 1})
-    assert list(loaded["state_dict"]) == ["a.w"] and "are one tensor, kept once" in report.warnings[0]
-    with pytest.raises(Refused, match=r"would both be called 'a\.w'"):
-        translated(tmp_path, {"state_dict": {"a.module.w": tensor, "a.w": W + 1}, "epoch": 1})
+    loaded, report = translated(tmp_path, {"state_dict": {"model.module.w": tensor, "model.w": tensor}, "epoch": 1})
+    assert list(loaded["state_dict"]) == ["model.w"] and "are one tensor, kept once" in report.warnings[0]
+    with pytest.raises(Refused, match=r"would both be called 'model\.w'"):
+        translated(tmp_path, {"state_dict": {"model.module.w": tensor, "model.w": W + 1}, "epoch": 1})
 
 
 def test_weights_that_no_stage_has_are_told(tmp_path: Path) -> None:
