@@ -59,7 +59,12 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _translate(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("source", type=Path, metavar="SRC", help="a checkpoint or a folder of them")
+    sub.add_argument(
+        "source",
+        type=Path,
+        metavar="SRC",
+        help="a checkpoint, or a folder of .ckpt, .pt, .pth, .th, .pth.tar, .bin and .safetensors",
+    )
     sub.add_argument("destination", type=Path, metavar="DST", help="a file or folder to write; never SRC itself")
     sub.add_argument(
         "--to",

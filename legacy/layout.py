@@ -15,7 +15,7 @@ from legacy.checkpoint import CheckpointError
 from legacy.checkpoint.files import Identity, identity
 from legacy.translate import Form, suffixed
 
-SUFFIXES: Final = frozenset({".ckpt", ".pt", ".pth", ".bin", ".safetensors"})
+SUFFIXES: Final = (".ckpt", ".pt", ".pth", ".th", ".pth.tar", ".bin", ".safetensors")
 _ADVICE: Final = "nothing is written over a source, so give another folder to write to"
 
 
@@ -33,7 +33,7 @@ def found(source: Path, destination: Path) -> Found:
     spared: set[Identity] = set()
     for folder, subfolders, files in os.walk(source):
         subfolders[:] = [name for name in subfolders if not _same(Path(folder, name), destination)]
-        here = [name for name in files if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith(".")]
+        here = [name for name in files if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
         names += [os.path.relpath(os.path.join(folder, name), source) for name in here]
         looked_at = [identity(path) for path in (Path(folder), *(Path(folder, name) for name in here))]
         spared.update(one for one in looked_at if one)

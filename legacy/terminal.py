@@ -16,6 +16,11 @@ def visible(line: str) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
 
 
+def counted(count: int, what: str) -> str:
+    """`1 weight`, `1,000 weights`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def failure(path: Path, error: Exception) -> tuple[str, int]:
     """What went wrong with a file as a sentence, and the exit status for it."""
     if os.environ.get(TRACEBACK):

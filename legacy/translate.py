@@ -20,7 +20,7 @@ from legacy.checkpoint.pickles.emit import Emitter
 from legacy.checkpoint.pickles.machine import uncollected
 from legacy.checkpoint.rules import Work, translated
 from legacy.checkpoint.rules.user import Row
-from legacy.checkpoint.safetensors_writer import beside, check_beside, checked_parts
+from legacy.checkpoint.safetensors_writer import beside, check_beside, checked_parts, left_out
 from legacy.checkpoint.writer import encode
 from legacy.terminal import visible
 
@@ -89,6 +89,8 @@ def _translate(source: Path, destination: Path, options: Options, spared: Collec
         check_beside(destination)
     _refuse(checkpoint, {*options.allow, *(row.value["from"] for row in options.rows if row.kind == "replace_global")})
     work = translated(checkpoint, options.rows, options.allow)
+    if options.to == "safetensors":
+        _warn_of_left_out(work)
     report = Report(
         source=str(source),
         destination=str(destination),
@@ -100,13 +102,31 @@ def _translate(source: Path, destination: Path, options: Options, spared: Collec
     )
     if options.dry_run:
         if options.to == "ckpt":
-            report.replaced = encode(checkpoint, work.root, options.allow)[1].replaced
-        else:
-            checked_parts(work.root)
+            _tell(report, encode(checkpoint, work.root, options.allow)[1])
     else:
         _write(checkpoint, work, destination, options, report, spared)
     report.seconds = round(time.perf_counter() - began, 3)
     return report
+
+
+def _warn_of_left_out(work: Work) -> None:
+    """Warns of tensors that have no place in safetensors. Raises `Refused` for weights that have none."""
+    try:
+        *_, rest = checked_parts(work.root)
+    except Refused as error:
+        raise Refused(f"{work.checkpoint.path}: {error}") from None
+    if told := left_out(rest):
+        work.warn(told)
+
+
+def _tell(report: Report, emitter: Emitter) -> None:
+    """What came of writing it."""
+    report.replaced = emitter.replaced
+    if emitter.kept:
+        names = ", ".join(sorted(map(str, emitter.kept)))
+        report.warnings.append(
+            f"plain torch will not load it with weights_only=True, for the names that were allowed: {names}"
+        )
 
 
 def _refuse(checkpoint: Checkpoint, allow: Collection[str]) -> None:
@@ -134,7 +154,8 @@ def _write(
 
         def provenance(emitter: Emitter | None = None) -> dict[str, Any]:
             report.sha256 = digest.hexdigest() if digest else None
-            report.replaced = emitter.replaced if emitter else {}
+            if emitter:
+                _tell(report, emitter)
             return record(checkpoint, options, report)
 
         if options.to == "ckpt":

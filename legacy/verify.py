@@ -16,12 +16,12 @@ from typing import Any, Final, TypeAlias
 from legacy.checkpoint import Checkpoint, CheckpointError, Refused, read
 from legacy.checkpoint.as_json import as_json
 from legacy.checkpoint.files import opened, read_at
+from legacy.checkpoint.parts import main_state_dict, state_dicts
 from legacy.checkpoint.pickles.machine import uncollected
 from legacy.checkpoint.rules import Work, translated
 from legacy.checkpoint.rules.prefixes import unwrapped
 from legacy.checkpoint.rules.user import Row, parse
-from legacy.checkpoint.rules.weights import main_state_dict, state_dicts
-from legacy.checkpoint.safetensors_writer import checked_parts
+from legacy.checkpoint.safetensors_writer import checked_parts, left_out
 from legacy.checkpoint.tensors import tensor_of
 from legacy.comparison import Hashes, Side, Told, differences
 
@@ -41,6 +41,7 @@ class Verdict:
     tensors: int = 0
     renamed: int = 0
     ran: bool = False  # the networks, side by side
+    uncompared: str | None = None  # what safetensors have no place for
     rules: list[str] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
     count: int = 0
@@ -163,6 +164,7 @@ def _compare_safetensors(found: Verdict, left: Work, one: Side, two: Side, after
     except Refused as error:
         found.differ(f"{found.source} cannot be what {found.destination} was made from: {error}")
         return
+    found.uncompared = left_out(rest)
     before = {name: one.hash(tensor) for name, tensor in weights.items()}
     for what in differences(one, two, before, after, trail=(None, "state_dict")):
         found.differ(what)

@@ -17,6 +17,7 @@ from legacy.checkpoint.names import Globals, Tally
 from legacy.checkpoint.old_format import MAX_PICKLE
 from legacy.checkpoint.pickles import run
 from legacy.checkpoint.pickles.machine import Machine, Truncated, uncollected
+from legacy.checkpoint.pickles.opcodes import NAMES
 from legacy.checkpoint.pickles.plain import TENSOR
 from legacy.checkpoint.records import Call, Global, Storage
 from legacy.checkpoint.storages import Extent, StorageTable
@@ -84,6 +85,10 @@ def _read(path: Path, source: Source, descriptor: int) -> Checkpoint:
         raise Damaged("the file is empty")
     if head[257:262] == b"ustar":
         raise Refused("a tar archive, torch's format before 0.1.12: torch 1.x can still load it and save it again")
+    if head.startswith(b"version https://git-lfs"):
+        raise Damaged("a pointer of Git LFS, in place of the file: `git lfs pull` brings the file itself")
+    if head[0] not in NAMES:
+        raise Damaged(f"no checkpoint: it begins with {head[:8]!r}, as no zip archive, pickle or safetensors file does")
     parsed = old_format.parse(descriptor, size)
     form: Format = "legacy-pickle" if parsed.format == "legacy-pickle" else "pickle"
     return Checkpoint(

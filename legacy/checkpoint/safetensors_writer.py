@@ -12,11 +12,11 @@ from legacy.checkpoint.as_json import as_json
 from legacy.checkpoint.contents import elements
 from legacy.checkpoint.errors import CheckpointError, Refused
 from legacy.checkpoint.files import Identity, destination
+from legacy.checkpoint.parts import main_state_dict
 from legacy.checkpoint.reader import Checkpoint
-from legacy.checkpoint.records import itemsize
-from legacy.checkpoint.rules.weights import main_state_dict
+from legacy.checkpoint.records import Call, itemsize
 from legacy.checkpoint.safetensors_reader import DTYPES, MAX_HEADER
-from legacy.checkpoint.tensors import Tensor, tensor_of
+from legacy.checkpoint.tensors import Tensor, is_tensor, tensor_of, tensors
 from legacy.checkpoint.writer import Written
 
 _CODES: Final = {dtype: code for code, dtype in DTYPES.items()}
@@ -105,9 +105,19 @@ def checked_parts(root: object) -> tuple[dict[str, Tensor], dict[Any, Any], dict
     return *_weights(state), rest
 
 
+def left_out(rest: dict[Any, Any]) -> str | None:
+    """What the JSON only describes of what `checked_parts` calls the rest, as a sentence; None where there is no tensor in it."""
+    counts = {str(key): sum(1 for _ in tensors(value)) for key, value in rest.items()}
+    told = ", ".join(f"{key} ({count:,})" for key, count in counts.items() if count)
+    return (
+        f"tensors outside of the state dict are described in the JSON, without their values: {told}" if told else None
+    )
+
+
 def _parts(root: object) -> tuple[dict[Any, Any], dict[Any, Any]]:
     if not isinstance(root, dict):
-        raise Refused(f"a {type(root).__name__} has no state dict to write as safetensors")
+        what = "a tensor" if is_tensor(root) else "a record" if isinstance(root, Call) else f"a {type(root).__name__}"
+        raise Refused(f"it is {what}, without a state dict to write as safetensors")
     state = main_state_dict(root)
     if state is root:
         return root, {}

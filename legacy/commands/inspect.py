@@ -9,8 +9,9 @@ from typing import Any
 from legacy.checkpoint import Checkpoint, read
 from legacy.checkpoint.as_json import as_json
 from legacy.checkpoint.kinds import LIGHTNING, hyper_parameters, is_state_dict, kind_of
+from legacy.checkpoint.parts import main_state_dict, optimizers
 from legacy.checkpoint.tensors import tensors
-from legacy.terminal import visible
+from legacy.terminal import counted, visible
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -22,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
 def describe(checkpoint: Checkpoint) -> dict[str, Any]:
     """Everything `inspect` tells, as JSON. Raises `Refused` for a structure that has no JSON form."""
     root, uses = checkpoint.root, checkpoint.globals
-    state = root.get("state_dict", root) if isinstance(root, dict) else {}
+    state = main_state_dict(root)
     version = root.get(LIGHTNING) if isinstance(root, dict) else None
     return {
         "path": str(checkpoint.path),
@@ -35,7 +36,7 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
         "state_dict": len(state) if is_state_dict(state) else 0,
         "epoch": as_json(root.get("epoch")) if isinstance(root, dict) else None,
         "global_step": as_json(root.get("global_step")) if isinstance(root, dict) else None,
-        "optimizers": len(root["optimizer_states"]) if _has_list(root, "optimizer_states") else 0,
+        "optimizers": sum(1 for _ in optimizers(root)),
         "globals": {
             "allowed": list(uses.allowed),
             "shimmed": list(uses.shimmed),
@@ -47,26 +48,23 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
-def _has_list(root: object, name: str) -> bool:
-    return isinstance(root, dict) and isinstance(root.get(name), list)
-
-
 def _told(found: dict[str, Any]) -> str:
     version = f", Lightning {found['lightning_version']}" if found["lightning_version"] else ""
     lines = [
         found["path"],
         f"  {found['kind']} ({found['format']}{version})",
-        f"  {found['tensors']:,} tensors, {found['bytes']:,} bytes; {found['state_dict']:,} in the state dict, {found['optimizers']} optimisers",
+        f"  {counted(found['tensors'], 'tensor')}, {counted(found['bytes'], 'byte')}; {found['state_dict']:,} in the state dict, {counted(found['optimizers'], 'optimiser')}",
     ]
     if found["epoch"] is not None:
-        lines.append(f"  epoch {found['epoch']}, step {found['global_step']}")
+        step = f", step {found['global_step']}" if found["global_step"] is not None else ""
+        lines.append(f"  epoch {found['epoch']}{step}")
     if found["provenance"]:
         lines.append(f"  translated by {found['provenance'].get('tool', 'something else')}")
     if found["hyper_parameters"]:
         lines.append("  hyper-parameters")
         lines += [f"    {name} = {_short(value)}" for name, value in found["hyper_parameters"].items()]
     for sort, meaning in (
-        ("shimmed", "old names, which translation replaces"),
+        ("shimmed", "names that translation replaces"),
         ("refused", "names that nobody allowed"),
     ):
         if found["globals"][sort]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from legacy.checkpoint import CheckpointError
 from legacy.checkpoint.rules.user import Row, load
-from legacy.terminal import failure, visible
+from legacy.terminal import counted, failure, visible
 from legacy.verify import Verdict, verify
 
 
@@ -79,11 +79,12 @@ def _run(arguments: argparse.Namespace, verdict: Verdict) -> None:
 def told(verdict: Verdict) -> str:
     """The verdict for a terminal."""
     names = f"{verdict.source} and {verdict.destination}"
-    lines = [f"{names} differ in {verdict.count:,} places"]
+    lines = [f"{names} differ in {counted(verdict.count, 'place')}"]
     if verdict.same:
-        rules = f", under {len(verdict.rules)} rules ({', '.join(verdict.rules)})" if verdict.rules else ""
+        rules = f", under {counted(len(verdict.rules), 'rule')} ({', '.join(verdict.rules)})" if verdict.rules else ""
         ran = ", and so are their rates for random input and their weights after one more step" if verdict.ran else ""
-        lines = [f"{names} are the same: {verdict.tensors:,} weights, hash by hash, and everything else{rules}{ran}"]
+        rest = f"and what the JSON has; {verdict.uncompared}" if verdict.uncompared else "and everything else"
+        lines = [f"{names} are the same: {counted(verdict.tensors, 'weight')}, hash by hash, {rest}{rules}{ran}"]
     lines += _listed(verdict.differences, verdict.count)
     if verdict.claims:
         lines.append("  only because the new file says so itself, in rules that were not given with --rules:")

@@ -50,11 +50,12 @@ _STORAGES: Final = {
 
 class Emitter:
     """Writes one object. Afterwards `keys` has the new key of each storage by its old one, in order; `foreign` the globals
-    that neither plain torch nor `allow` takes; `replaced` how often a plainer type stands in for another."""
+    that neither plain torch nor `allow` takes, `kept` those that only `allow` does; `replaced` how often a plainer type stands in for another."""
 
     def __init__(self, allow: Collection[str] = ()) -> None:
         self.keys: dict[str, str] = {}
         self.foreign: set[Global] = set()
+        self.kept: set[Global] = set()
         self.replaced: dict[str, int] = {}
         self._allow = allow
         self._out = bytearray(b"\x80\x02")
@@ -169,8 +170,8 @@ class Emitter:
             return
         value = ALIASES.get(str(value), value)
         if not self._recalled(value):
-            if str(value) not in LOADABLE and str(value) not in self._allow:
-                self.foreign.add(value)
+            if str(value) not in LOADABLE:
+                (self.kept if str(value) in self._allow else self.foreign).add(value)
             self._out += global_code(value)
             self._remember(value)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from legacy.checkpoint.parts import main_state_dict
 from legacy.checkpoint.rules.registry import Work
-from legacy.checkpoint.rules.weights import main_state_dict
 from legacy.checkpoint.tensors import is_tensor
 
 _STAGES: Final = re.compile(

@@ -12,10 +12,10 @@ from itertools import islice
 from typing import Any, Final
 
 from legacy.checkpoint.kinds import LIGHTNING
+from legacy.checkpoint.parts import optimizers
 from legacy.checkpoint.records import Call, Global
 from legacy.checkpoint.rules.progress import finished_epochs, progress
 from legacy.checkpoint.rules.registry import Work, rule
-from legacy.checkpoint.rules.weights import optimizers
 from legacy.checkpoint.scalars import scalar
 
 _TO: Final = "2.0.0"  # the last version that changed what is in a checkpoint

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from legacy.checkpoint.parts import main_state_dict, optimizers
 from legacy.checkpoint.records import Call
 from legacy.checkpoint.rules.registry import Work, rule
-from legacy.checkpoint.rules.weights import main_state_dict, optimizers
 from legacy.checkpoint.tensors import Tensor, tensor_of
 
 _KINDS: Final = frozenset({"MultiDatasetModel", "PLCoreVisionModel", "MultiDatasetPLCore"})

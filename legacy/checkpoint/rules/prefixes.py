@@ -6,9 +6,10 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from legacy.checkpoint.kinds import hyper_parameters
+from legacy.checkpoint.parts import main_state_dict, state_dicts
 from legacy.checkpoint.rules.layout import is_stage
 from legacy.checkpoint.rules.registry import Work, rule
-from legacy.checkpoint.rules.weights import main_state_dict, rename, rename_in_optimizers, state_dicts
+from legacy.checkpoint.rules.weights import rename, rename_in_optimizers
 from legacy.checkpoint.tensors import is_tensor
 
 COMPILED: Final = "_orig_mod"

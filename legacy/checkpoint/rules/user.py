@@ -23,9 +23,10 @@ from typing import Any, Final
 from legacy.checkpoint.errors import CheckpointError
 from legacy.checkpoint.kinds import hyper_parameters
 from legacy.checkpoint.names import LOADABLE
+from legacy.checkpoint.parts import state_dicts
 from legacy.checkpoint.records import ABSENT, Call, Global, Storage, name_of
 from legacy.checkpoint.rules.registry import Work
-from legacy.checkpoint.rules.weights import rename, rename_in_optimizers, state_dicts
+from legacy.checkpoint.rules.weights import rename, rename_in_optimizers
 
 _PAIR: Final[dict[str, type]] = {"from": str, "to": str}
 _KINDS: Final[dict[str, dict[str, type] | type]] = {

@@ -132,7 +132,7 @@ def test_big_endian_files_become_little_endian(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("root", "word"),
     [
-        ([torch.ones(1)], "no state dict"),
+        ([torch.ones(1)], "a list, without a state dict"),
         ({"state_dict": {"a": 1}}, "no tensor"),
         ({"state_dict": {"a": torch.ones(1, dtype=torch.complex128)}}, "complex128"),
         ({"state_dict": {"a": torch.ones(1, device="meta")}}, "meta"),

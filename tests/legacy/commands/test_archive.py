@@ -53,12 +53,12 @@ def test_text_for_people(runs: Path, tmp_path: Path) -> None:
 
 
 def test_one_bad_file_never_stops_the_rest(runs: Path, tmp_path: Path) -> None:
-    (runs / "a" / "bad.ckpt").write_bytes(b"no checkpoint")
+    (runs / "a" / "bad.pth.tar").write_bytes(b"no checkpoint")
     save(runs / "b" / "evil.ckpt", extra=[print])
     done = legacy("translate", runs, tmp_path / "new", "--jobs", 2, "--json")
     assert done.status == 3 and done.json["translated"] == 4
-    assert {line["source"]: line["status"] for line in done.json["failures"]} == {"a/bad.ckpt": 2, "b/evil.ckpt": 3}
-    assert "builtins.print" in done.err and "bad.ckpt" in done.err
+    assert {line["source"]: line["status"] for line in done.json["failures"]} == {"a/bad.pth.tar": 2, "b/evil.ckpt": 3}
+    assert "builtins.print" in done.err and "bad.pth.tar" in done.err
     lines = manifest(tmp_path / "new")
     assert lines["a/bad.ckpt"]["status"] == 2 and "builtins.print" in lines["b/evil.ckpt"]["error"]
     assert not (tmp_path / "new" / "b" / "evil.ckpt").exists()

@@ -25,6 +25,24 @@ def test_text_for_people(tmp_path: Path) -> None:
     assert "PLCoreVisionModel (zip, Lightning 2.1.0)" in out and "epoch 2, step 4" in out and "cids = [1, 2]" in out
 
 
+def test_the_first_weights_by_name_count_wherever_they_are(tmp_path: Path) -> None:
+    torch.save({"model": {"a": torch.ones(2)}, "optimizer": {"state": {}, "param_groups": []}}, tmp_path / "w.pt")
+    assert "1 in the state dict, 1 optimiser\n" in legacy("inspect", tmp_path / "w.pt").out
+
+
+@pytest.mark.parametrize(
+    "content, sentence",
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "git lfs pull"),
+        (b"\x1f\x8b\x08\0compressed", r"it begins with b'\x1f\x8b\x08\x00comp'"),
+    ],
+)
+def test_what_is_no_checkpoint_is_called_so(tmp_path: Path, content: bytes, sentence: str) -> None:
+    (tmp_path / "a.ckpt").write_bytes(content)
+    done = legacy("inspect", tmp_path / "a.ckpt")
+    assert done.status == 2 and sentence in done.err
+
+
 def test_refused_globals_are_listed_with_their_places(tmp_path: Path) -> None:
     path = save(tmp_path / "old.ckpt", extra={"deep": [print, len]})
     done = legacy("inspect", path)

@@ -111,11 +111,18 @@ def test_into_a_folder(old: Path, tmp_path: Path) -> None:
 def test_safetensors(old: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
-    assert legacy("translate", old, tmp_path / "new.safetensors", "--to", "safetensors").status == 0
+    done = legacy("translate", old, tmp_path / "new.safetensors", "--to", "safetensors")
+    assert done.status == 0 and "without their values: optimizer_states (4)" in done.out
     loaded = load_file(tmp_path / "new.safetensors")
     assert torch.equal(loaded["model.readout.weight"], torch.arange(6.0).reshape(2, 3)) and len(loaded) == 2
     beside = json.loads((tmp_path / "new.json").read_text())
     assert beside["checkpoint"]["hyper_parameters"]["cids"] == [1, 2] and beside["provenance"]["source"]["sha256"]
+
+
+def test_what_cannot_be_safetensors_is_said_with_the_files_name(tmp_path: Path) -> None:
+    torch.save(torch.ones(2), tmp_path / "bare.pt")
+    done = legacy("translate", tmp_path / "bare.pt", tmp_path / "new.safetensors")
+    assert done.status == 3 and f"{tmp_path}/bare.pt: it is a tensor, without a state dict" in done.err
 
 
 def test_what_nobody_allowed(tmp_path: Path) -> None:
@@ -128,7 +135,9 @@ def test_what_nobody_allowed(tmp_path: Path) -> None:
 
 def test_allowed_names_stay_as_records(tmp_path: Path) -> None:
     path = save(tmp_path / "old.ckpt", extra=[print])
-    assert legacy("translate", path, tmp_path / "new.ckpt", "--allow", "builtins.print").status == 0
+    done = legacy("translate", path, tmp_path / "new.ckpt", "--allow", "builtins.print")
+    assert done.status == 0 and "for the names that were allowed: builtins.print" in done.out
+    assert provenance(tmp_path / "new.ckpt")["warnings"]
     assert torch.load(tmp_path / "new.ckpt", weights_only=False)["extra"] == [print]
     assert legacy("inspect", tmp_path / "new.ckpt").status == 3  # it is as it was
     assert legacy("translate", path, tmp_path / "two.ckpt", "--allow", "builtins.len").status == 3
