@@ -60,7 +60,7 @@ def test_one_bad_file_never_stops_the_rest(runs: Path, tmp_path: Path) -> None:
     assert {line["source"]: line["status"] for line in done.json["failures"]} == {"a/bad.pth.tar": 2, "b/evil.ckpt": 3}
     assert "builtins.print" in done.err and "bad.pth.tar" in done.err
     lines = manifest(tmp_path / "new")
-    assert lines["a/bad.ckpt"]["status"] == 2 and "builtins.print" in lines["b/evil.ckpt"]["error"]
+    assert lines["a/bad.pth.tar"]["status"] == 2 and "builtins.print" in lines["b/evil.ckpt"]["error"]
     assert not (tmp_path / "new" / "b" / "evil.ckpt").exists()
     (runs / "b" / "evil.ckpt").unlink()
     assert legacy("translate", runs, tmp_path / "new").status == 2  # it is tried again, and the others are not
