@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
-PIP := $(PY) -m pip --disable-pip-version-check --quiet
+# Modules are compiled when they are first imported; most never are, and compiling them all takes as long as installing them.
+INSTALL := $(PY) -m pip --disable-pip-version-check --quiet install --no-compile --constraint constraints.txt --editable
 PLAN ?= visioncore
 ARGS ?=
 DEMO := build/migrated
@@ -23,12 +24,12 @@ $(PY):
 
 $(VENV)/.migration: $(PY) pyproject.toml constraints.txt
 	@echo "setting up $(VENV) for migration (no torch)"
-	@$(PIP) install --constraint constraints.txt --editable '.[migration]'
+	@$(INSTALL) '.[migration]'
 	@touch $@
 
 $(VENV)/.all: $(PY) pyproject.toml constraints.txt
 	@echo "setting up $(VENV), whole"
-	@$(PIP) install --constraint constraints.txt --editable '.[all]'
+	@$(INSTALL) '.[all]'
 	@touch $@ $(VENV)/.migration
 
 setup: $(VENV)/.all ## the whole environment
@@ -48,9 +49,10 @@ rollback: $(VENV)/.migration ## take the last migration of REPO=path back
 test: $(VENV)/.all ## linters, types, walls, the whole CPU test suite
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
-	$(PY) -m pytest tests/migration --cov --cov-report=term -n 2 --dist worksteal $(ARGS)
+	$(PY) -m mypy & types=$$!; \
+	$(PY) -m pytest tests/migration --cov --cov-report=term -n 2 --dist worksteal $(ARGS); tests=$$?; \
+	wait $$types && exit $$tests
 	$(PY) -m pytest tests --ignore=tests/migration -n 2 --dist worksteal $(ARGS)
 
 regression: $(VENV)/.all ## old and new trainers side by side, on this machine's best device (ARGS=)

@@ -6,9 +6,6 @@ from __future__ import annotations
 
 import ast
 import json
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +13,8 @@ import pytest
 from legacy import read, write_ckpt
 from legacy.checkpoint.records import Global
 from tests.legacy.test_monolith_runs import FAKES, MONOLITH, SCRIPT, options, python, write_tree
+from tests.migrated import migrated_tree
+from tests.once import once
 
 ROOT = Path(__file__).parents[1]
 HOMES = {
@@ -35,29 +34,26 @@ PROGRAM = "training/train_ddp_multidataset.py"
 
 @pytest.fixture(scope="module")
 def migrated(tmp_path_factory):
-    tree = tmp_path_factory.mktemp("migrated") / "tree"
-    shutil.copytree(MONOLITH, tree)
-    command = [sys.executable, "-m", "migration", "apply", "--yes", "--repo", str(tree), "--plan", "visioncore"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return tree
+    return migrated_tree(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
 def runs(migrated, tmp_path_factory):
     """Old and migrated script, trained on the same sessions by the same options."""
-    found = {}
-    for name, script, tree in (("old", SCRIPT, MONOLITH), ("new", migrated / PROGRAM, migrated)):
-        root = write_tree(tmp_path_factory.mktemp(name))
-        specs = [
-            options("warmup", "--lr_scheduler", "cosine_warmup", "--warmup_epochs", "1"),
-            options("curriculum", "--enable_curriculum", "--core_lr_scale", "0.5"),
-            options("pc", "--lr_scheduler", "step", model="pc"),
-        ]
-        (root / "runs.json").write_text(json.dumps(specs))
-        python([FAKES / "run_on_cpu.py", script, "runs.json", "out.json"], root, [tree, FAKES])
-        found[name] = root, json.loads((root / "out.json").read_text())
-    return found
+    specs = [
+        options("warmup", "--lr_scheduler", "cosine_warmup", "--warmup_epochs", "1"),
+        options("curriculum", "--enable_curriculum", "--core_lr_scale", "0.5"),
+        options("pc", "--lr_scheduler", "step", model="pc"),
+    ]
+
+    def make(folder):
+        for name, script, tree in (("old", SCRIPT, MONOLITH), ("new", migrated / PROGRAM, migrated)):
+            root = write_tree(folder / name)
+            (root / "runs.json").write_text(json.dumps(specs))
+            python([FAKES / "run_on_cpu.py", script, "runs.json", "out.json"], root, [tree, FAKES])
+
+    folder = once(tmp_path_factory, "old-and-migrated", make)
+    return {name: (folder / name, json.loads((folder / name / "out.json").read_text())) for name in ("old", "new")}
 
 
 def test_every_definition_is_the_same_text_in_its_new_home(migrated):
@@ -76,19 +72,17 @@ def test_the_entry_script_is_the_command_line_and_nothing_else(migrated):
     assert defined == ["main"]
 
 
-def test_the_new_homes_and_the_packages_they_are_in(migrated, tmp_path):
-    lines = [f"from {module} import {name}" for name, module in HOMES.items()]
-    lines += ["from training.lightning import MultiDatasetDM, MultiDatasetModel"]
-    done = python(["-c", "\n".join([*lines, "print(MultiDatasetModel.__module__)"])], tmp_path, [migrated, FAKES])
-    assert done.stdout.split()[-1] == "training.lightning.multidataset_model"
-
-
-def test_the_old_path_gives_the_same_objects(migrated, tmp_path):
+def test_the_old_path_and_the_packages_give_the_same_objects_as_the_new_homes(migrated, tmp_path):
     lines = [
         f"from {module} import {name} as new; print(getattr(old, {name!r}) is new)" for name, module in HOMES.items()
     ]
+    lines += [
+        "from training.lightning import MultiDatasetDM as data, MultiDatasetModel as model",
+        "print(data is old.MultiDatasetDM, model is old.MultiDatasetModel, model.__module__)",
+    ]
     program = "\n".join(["import training.train_ddp_multidataset as old", *lines])
-    assert python(["-c", program], tmp_path, [migrated, FAKES]).stdout.split() == ["True"] * len(HOMES)
+    told = python(["-c", program], tmp_path, [migrated, FAKES]).stdout.split()
+    assert told == ["True"] * (len(HOMES) + 2) + ["training.lightning.multidataset_model"]
 
 
 @pytest.mark.parametrize(
@@ -137,20 +131,19 @@ LOAD = """
 import sys, warnings, torch
 warnings.simplefilter("ignore")
 from models.checkpoint import load_model_from_checkpoint
-model = load_model_from_checkpoint(sys.argv[1])
-saved = torch.load(sys.argv[1], weights_only=False)["state_dict"]
-assert saved.keys() == model.state_dict().keys()
-assert all(torch.equal(v, saved[k]) for k, v in model.state_dict().items())
-print(type(model).__name__)
+for path in sys.argv[1:]:
+    model = load_model_from_checkpoint(path)
+    saved = torch.load(path, weights_only=False)["state_dict"]
+    assert saved.keys() == model.state_dict().keys()
+    assert all(torch.equal(v, saved[k]) for k, v in model.state_dict().items())
+    print(type(model).__name__)
 """
 
 
 @pytest.fixture(scope="module")
 def old_checkpoints(tmp_path_factory):
     pytest.importorskip("lightning")
-    root = tmp_path_factory.mktemp("checkpoints")
-    python(["-c", SAVE], root, [MONOLITH, FAKES])
-    return root
+    return once(tmp_path_factory, "old-checkpoints", lambda root: python(["-c", SAVE], root, [MONOLITH, FAKES]))
 
 
 @pytest.fixture(params=["with the toolkit", "by itself"])
@@ -162,10 +155,10 @@ def path(request, migrated, tmp_path):
     return [tmp_path, migrated, FAKES]
 
 
-@pytest.mark.parametrize(("name", "kind"), [("single", "PLCoreVisionModel"), ("multi", "MultiDatasetPLCore")])
-def test_a_checkpoint_of_before_loads_as_what_it_holds(migrated, old_checkpoints, path, name, kind):
-    done = python(["-c", LOAD, old_checkpoints / f"{name}.ckpt"], migrated, path)
-    assert done.stdout.split()[-1] == kind
+def test_checkpoints_of_before_load_as_what_they_hold(migrated, old_checkpoints, path):
+    files = [old_checkpoints / f"{name}.ckpt" for name in ("single", "multi")]
+    done = python(["-c", LOAD, *files], migrated, path)
+    assert done.stdout.split()[-2:] == ["PLCoreVisionModel", "MultiDatasetPLCore"]
 
 
 def test_the_toolkit_reads_what_torch_can_no_longer_import(migrated, old_checkpoints, tmp_path):
@@ -177,9 +170,7 @@ def test_the_toolkit_reads_what_torch_can_no_longer_import(migrated, old_checkpo
     write_ckpt(checkpoint, checkpoint.root, old, {}, allow=["DataYatesV1.models.modules.models.ModularV1Model"])
     with pytest.raises(ModuleNotFoundError, match="DataYatesV1"):
         torch.load(old, weights_only=False)
-    load = LOAD.replace(
-        "torch.load(sys.argv[1], weights_only=False)", "__import__('legacy').load_checkpoint(sys.argv[1])"
-    )
+    load = LOAD.replace("torch.load(path, weights_only=False)", "__import__('legacy').load_checkpoint(path)")
     done = python(["-c", load, old], migrated, [migrated, FAKES])
     assert done.stdout.split()[-1] == "PLCoreVisionModel"
 

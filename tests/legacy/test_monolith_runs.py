@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.once import once
+
 pytest.importorskip("torch")
 pytest.importorskip("pytorch_lightning")
 
@@ -103,7 +105,6 @@ def options(name, *more, model="model", sessions="sessions", epochs=2, lr="1e-2"
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """The canonical script under every scheduler and flag, and the diverged copy with a cell without valid samples."""
-    root = write_tree(tmp_path_factory.mktemp("runs"))
     jake = options("dead_jake", sessions="dead", epochs=2)
     jake["script"] = str(JAKE)
     specs = [
@@ -121,15 +122,23 @@ def runs(tmp_path_factory):
     derived = options("derived", epochs=0)
     derived["argv"] = derived["argv"][:-2]
     specs.append(derived)
-    (root / "runs.json").write_text(json.dumps(specs))
-    python([FAKES / "run_on_cpu.py", SCRIPT, "runs.json", "out.json"], root, [MONOLITH, FAKES])
+
+    def make(root):
+        write_tree(root)
+        (root / "runs.json").write_text(json.dumps(specs))
+        python([FAKES / "run_on_cpu.py", SCRIPT, "runs.json", "out.json"], root, [MONOLITH, FAKES])
+
+    root = once(tmp_path_factory, "monolith-runs", make)
     return root, json.loads((root / "out.json").read_text())
 
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory):
-    root = write_tree(tmp_path_factory.mktemp("probe"))
-    python([FAKES / "probe_quirks.py", "out.json", root], root, [SCRIPT.parent, MONOLITH, FAKES])
+    def make(root):
+        write_tree(root)
+        python([FAKES / "probe_quirks.py", "out.json", root], root, [SCRIPT.parent, MONOLITH, FAKES])
+
+    root = once(tmp_path_factory, "quirks-seen", make)
     return json.loads((root / "out.json").read_text())
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.migrated import migrated_tree
 from visioncore.data.synthetic import SyntheticStudy, write_sessions
 
 ROOT = Path(__file__).parents[3]
@@ -30,11 +30,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> SyntheticStudy:
 @pytest.fixture(scope="module")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("libcst")
-    tree = tmp_path_factory.mktemp("tree") / "repo"
-    shutil.copytree(MONOLITH, tree)
-    apply = [sys.executable, "-m", "migration", "apply", "--repo", str(tree), "--plan", "visioncore", "--yes"]
-    subprocess.run(apply, cwd=ROOT, check=True, capture_output=True)
-    return tree
+    return migrated_tree(tmp_path_factory)
 
 
 def small_study(folder: Path, n_dead: int = 0) -> SyntheticStudy:

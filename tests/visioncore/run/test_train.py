@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from visioncore.data.synthetic import SyntheticStudy, write_sessions
+from visioncore.train import main
 
 ROOT = Path(__file__).parents[3]
 QUIET = ("--device", "cpu", "--loggers", "csv", "--no-plots", "--precision", "32")
@@ -31,9 +32,8 @@ def command(*arguments: Any) -> list[str]:
     return [sys.executable, "-m", "visioncore.train", *map(str, arguments)]
 
 
-def train(folder: Path, *arguments: Any, traced: bool = False) -> subprocess.CompletedProcess[str]:
-    """`traced`: whether coverage watches, which makes it thrice as long."""
-    inherited = {name: value for name, value in os.environ.items() if traced or not name.startswith("COVERAGE")}
+def train(folder: Path, *arguments: Any) -> subprocess.CompletedProcess[str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     environment = {**inherited, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore", "WANDB_MODE": "offline"}
     return subprocess.run(command(*arguments), cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
 
@@ -155,7 +155,7 @@ def test_every_format_trains_to_the_same_numbers(tmp_path: Path) -> None:
     for suffix in (".dset", ".h5"):
         folder = tmp_path / suffix[1:]
         made = write_sessions(folder, 1, size=7, lags=3, frames=500, n_units=3, types=("gaborium",), suffix=suffix)
-        assert train(folder, *options(made, "small", max_epochs=1, steps_per_epoch=2), traced=True).returncode == 0
+        assert train(folder, *options(made, "small", max_epochs=1, steps_per_epoch=2)).returncode == 0
         with (folder / "checkpoints/run/csv/metrics.csv").open() as file:
             found.add(tuple(row["val_loss"] for row in csv.DictReader(file) if row["val_loss"]))
     assert len(found) == 1
@@ -213,11 +213,19 @@ def empty(folder: Path) -> None:
         (empty, "there is no dataset YAML to take"),
     ],
 )
-def test_bad_input_is_a_sentence(study: SyntheticStudy, tmp_path: Path, damage: Any, sentence: str) -> None:
-    broken = damaged(study, tmp_path / "study", damage)
-    done = train(tmp_path, *options(broken), traced=True)
-    assert done.returncode == 2 and re.search(sentence, done.stderr), done.stderr
-    assert "Traceback" not in done.stderr and not list(tmp_path.glob("checkpoints/**/*.ckpt"))
+def test_bad_input_is_a_sentence(
+    study: SyntheticStudy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    damage: Any,
+    sentence: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([str(each) for each in options(damaged(study, tmp_path / "study", damage))]) == 2
+    told = capfd.readouterr().err
+    assert re.search(sentence, told) and "Traceback" not in told, told
+    assert not list(tmp_path.glob("checkpoints/**/*.ckpt"))
 
 
 def test_more_workers_than_cores(study: SyntheticStudy, tmp_path: Path) -> None:
