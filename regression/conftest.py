@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from regression import trace
 from regression.compare.judge import Comparison
@@ -57,7 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(f"{option}: {error}") from error
     if len(given) > 1:
         raise pytest.UsageError(f"--old and --new are traces of two trainings: {' and '.join(sorted(given))}")
-    if config.getoption("--device") == "cuda" and not torch.cuda.is_available():
+    if config.getoption("--device") == "cuda" and not _has_cuda():
         raise pytest.UsageError("--device cuda: there is no CUDA device here; leave the option out, or give cpu")
 
 
@@ -70,20 +69,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="slow: ask for it with -m slow"))
 
 
+def _has_cuda() -> bool:
+    import torch  # not before it is asked for: a mistaken option is told in a second
+
+    return torch.cuda.is_available()
+
+
 def device(config: pytest.Config) -> str:
     told: str | None = config.getoption("--device")
-    return told or ("cuda" if torch.cuda.is_available() else "cpu")
+    return told or ("cuda" if _has_cuda() else "cpu")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     passed = [report for report in terminalreporter.stats.get("passed", []) if "gpu" in report.keywords]
     failed = terminalreporter.stats.get("failed", []) + terminalreporter.stats.get("error", [])
     if device(config) == "cuda" and passed and not failed:
+        import torch
+
         terminalreporter.write_line(f"The gate has been passed on {torch.cuda.get_device_name()}.", green=True)
     else:
-        why = (
-            "no CUDA device" if not torch.cuda.is_available() else "failures" if failed else "its GPU tests did not run"
-        )
+        why = "no CUDA device" if not _has_cuda() else "failures" if failed else "its GPU tests did not run"
         terminalreporter.write_line(f"The gate has NOT been passed on a GPU: {why}.", yellow=True)
     report = config.getoption("--report")
     if report and Path(report).exists():
