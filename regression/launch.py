@@ -109,15 +109,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             overrides[name] = ast.literal_eval(value)
         except (ValueError, SyntaxError):
             overrides[name] = value
+    module = command[1] if command[0] == "-m" else None
+    if module is not None and not has_module(module):
+        parser.error(f"there is no module {module}")
+    if module is None and not Path(command[0]).is_file():
+        parser.error(f"there is no script {command[0]}")
     with trainer_arguments(overrides):
-        if command[0] == "-m":
-            if not has_module(command[1]):
-                parser.error(f"there is no module {command[1]}")
-            run_module(command[1], command[2:])
-        elif not Path(command[0]).is_file():
-            parser.error(f"there is no script {command[0]}")
-        else:
+        if module is None:
             run_script(command[0], command[1:])
+        else:
+            run_module(module, command[2:])
     return 0
 
 
