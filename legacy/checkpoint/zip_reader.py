@@ -34,6 +34,7 @@ _MAX_DIRECTORY: Final = 1 << 28
 _AHEAD: Final = 1 << 12  # bytes read where a header is looked for
 _MAX_RATIO: Final = 40  # of what is held in memory; the pickle of a checkpoint shrinks about tenfold
 _MAX_INFLATED: Final = 1 << 26
+_MAX_GROWTH: Final = 100  # of an archive as a whole; weights shrink by a tenth, all zeros a thousandfold
 
 
 # An entry of the directory: name, flags, method, CRC, bytes stored and in full, where its local header is.
@@ -53,6 +54,9 @@ def read_directory(descriptor: int, size: int) -> dict[str, Extent]:
         records[name] = extent = _locate(headers, entry, name)
         places.append((entry[-1], extent))
     _check_apart(sorted(places), start)
+    inflated = sum(extent.nbytes for extent in records.values() if extent.deflated)
+    if inflated > max(_MAX_INFLATED, _MAX_GROWTH * size):
+        raise Refused(f"the archive's {size:,} bytes would inflate to {inflated:,}, as no weights do")
     # torch leaves out all CRCs under `set_crc32_options(False)`, and those of the storages under `skip_data`.
     have_crcs = {"/data/" in name for name, extent in records.items() if extent.crc}
     return {

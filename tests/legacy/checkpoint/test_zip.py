@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import struct
@@ -284,6 +285,15 @@ def test_a_long_storage_is_checked_to_its_last_byte(tmp_path: Path, at: int) -> 
     with pytest.raises(Damaged, match="corrupt: their CRC is"):
         write_ckpt(checkpoint, checkpoint.root, tmp_path / "b", {}, check=True)
     assert [file.name for file in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("count, refused", [(16_000_000, False), (18_000_000, True)])
+def test_an_archive_that_inflates_out_of_all_measure_is_refused(tmp_path: Path, count: int, refused: bool) -> None:
+    data = packed(list(records(torch_bytes({"w": torch.zeros(count)})).items()), zipfile.ZIP_DEFLATED)
+    assert len(data) < 100_000
+    (tmp_path / "a").write_bytes(data)
+    with pytest.raises(Refused, match="would inflate to") if refused else contextlib.nullcontext():
+        read(tmp_path / "a")
 
 
 def test_an_unchecked_copy_keeps_the_crc_and_so_the_evidence(tmp_path: Path) -> None:
