@@ -99,7 +99,7 @@ def _loaded(
     rows = load(Path(rules)) if rules is not None else ()
     with tempfile.TemporaryDirectory(dir=folder) as made:
         target = Path(made) / "translated.ckpt"
-        report = translate(Path(path), target, Options(rows=rows, allow=frozenset(allow), hashed=False))
+        report = translate(Path(path), target, Options(rows=rows, allow=frozenset(allow), hashed=False, synced=False))
         found: dict[str, Any] = torch.load(target, map_location=map_location, weights_only=True)
     return found, report
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from legacy import __version__
 from legacy.checkpoint import CheckpointError
-from legacy.checkpoint.safetensors_writer import beside
+from legacy.checkpoint.beside import beside
 from legacy.translate import Options
 
 

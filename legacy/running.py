@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,10 +21,18 @@ _OPTIMIZERS: Final[dict[str, type[torch.optim.Optimizer]]] = {
 }
 
 
-def differences(
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """Where two networks part, in words: nothing where they are the same, bit for bit. `stepped`: whether a step of training was run."""
+
+    differences: list[str]
+    stepped: bool
+
+
+def side_by_side(
     source: Path, destination: Path, builder: str | Builder, rules: Path | None = None, **given: Any
-) -> Iterator[str]:
-    """Where the two networks part, in words; nothing where they are the same, bit for bit.
+) -> Ran:
+    """Runs both networks.
 
     `given` is what `legacy.load_model` takes besides. Raises CheckpointError or ValueError where there is no network to run.
     """
@@ -33,19 +42,21 @@ def differences(
         module: Any = load_model(path, build, rules=rows, **given)
         sides.append((module, load_checkpoint(path, rules=rows)))
     (old, before), (new, after) = sides
+    found: list[str] = []
     with _deterministic():
         for index, (left, right) in enumerate(zip(rates(old), rates(new), strict=True)):
             if not torch.equal(left, right):
                 worst = float((left - right).abs().max())
-                yield f"the rates of session {index} differ by up to {worst:g} for the same random input"
+                found.append(f"the rates of session {index} differ by up to {worst:g} for the same random input")
         weights = step(old, before), step(new, after)
     if weights[0] is None or weights[1] is None:
         if weights != (None, None):
-            yield "only one of the two has an optimiser whose state says whose it is"
-        return
+            found.append("only one of the two has an optimiser whose state says whose it is")
+        return Ran(found, stepped=False)
     for (name, left), right in zip(weights[0].items(), weights[1].values(), strict=True):
         if not torch.equal(left, right):
-            yield f"{name} is not the same after one more step of training"
+            found.append(f"{name} is not the same after one more step of training")
+    return Ran(found, stepped=True)
 
 
 def rates(module: Any) -> list[Tensor]:

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from legacy import __version__
 from legacy.checkpoint import Checkpoint, Refused, read, write_ckpt, write_safetensors
+from legacy.checkpoint.beside import beside, check_beside
 from legacy.checkpoint.files import Identity, check_replaceable
 from legacy.checkpoint.hashing import Sha256
 from legacy.checkpoint.names import PLACES
@@ -20,7 +21,7 @@ from legacy.checkpoint.pickles.emit import Emitter
 from legacy.checkpoint.pickles.machine import uncollected
 from legacy.checkpoint.rules import Work, translated
 from legacy.checkpoint.rules.user import Row
-from legacy.checkpoint.safetensors_writer import beside, check_beside, checked_parts, left_out
+from legacy.checkpoint.safetensors_writer import checked_parts, left_out
 from legacy.checkpoint.writer import encode
 from legacy.terminal import visible
 
@@ -91,6 +92,10 @@ def _translate(source: Path, destination: Path, options: Options, spared: Collec
     work = translated(checkpoint, options.rows, options.allow)
     if options.to == "safetensors":
         _warn_of_left_out(work)
+    elif checkpoint.beside and checkpoint.beside.described:
+        work.warn(
+            f"of the JSON beside it, what is only described there is left out: {', '.join(checkpoint.beside.words())}"
+        )
     report = Report(
         source=str(source),
         destination=str(destination),
@@ -112,10 +117,10 @@ def _translate(source: Path, destination: Path, options: Options, spared: Collec
 def _warn_of_left_out(work: Work) -> None:
     """Warns of tensors that have no place in safetensors. Raises `Refused` for weights that have none."""
     try:
-        *_, rest = checked_parts(work.root)
+        _, *beside_them = checked_parts(work.root)
     except Refused as error:
         raise Refused(f"{work.checkpoint.path}: {error}") from None
-    if told := left_out(rest):
+    if told := left_out(*beside_them):
         work.warn(told)
 
 

@@ -41,6 +41,7 @@ class Verdict:
     tensors: int = 0
     renamed: int = 0
     ran: bool = False  # the networks, side by side
+    stepped: bool = False  # and a step of training of each
     uncompared: str | None = None  # what safetensors have no place for
     rules: list[str] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
@@ -115,7 +116,7 @@ def _compared(source: Path, right: Work, rows: Sequence[Row], allow: Collection[
         left = translated(old, rows, allow)
         found.rules = list(left.applied)
         found.warnings = left.warnings
-        after = _weights(two, _restored(new, main_state_dict(right.root)))
+        after = _weights(two, main_state_dict(right.root))
         _compare_hashes(found, before, after, [row.value.removesuffix(".") for row in rows if row.kind == "drop"])
         if new.format == "safetensors" and old.format != "safetensors":
             _compare_safetensors(found, left, one, two, after)
@@ -123,6 +124,8 @@ def _compared(source: Path, right: Work, rows: Sequence[Row], allow: Collection[
             ordered = {id(state) for _, state in state_dicts(left.root)} if new.format != "safetensors" else ()
             for what in differences(one, two, left.root, right.root, ordered):
                 found.differ(what)
+            if old.beside and new.beside and old.beside.words() != new.beside.words():
+                found.differ("the JSON beside them describes other parts, or describes them otherwise")
     found.differences.sort()
     found.tensors = len(after)
     found.renamed = len(before.keys() - after.keys())
@@ -146,16 +149,6 @@ def _compare_hashes(found: Verdict, before: dict[str, str], after: dict[str, str
             found.differ(f"the values of {name!r} are in {found.destination} only")
 
 
-def _restored(checkpoint: Checkpoint, state: dict[Any, Any]) -> dict[Any, Any]:
-    """With the tied weights of a safetensors file under all of their names."""
-    try:
-        tied = json.loads(checkpoint.metadata.get("tied", "{}"))
-    except (ValueError, RecursionError):
-        tied = {}
-    pairs = tied.items() if isinstance(tied, dict) else ()
-    return {**state, **{name: state[first] for name, first in pairs if isinstance(first, str) and first in state}}
-
-
 def _compare_safetensors(found: Verdict, left: Work, one: Side, two: Side, after: dict[str, str]) -> None:
     """The weights by name, everything else as the JSON beside them has it. The format has nothing else."""
     try:
@@ -164,7 +157,7 @@ def _compare_safetensors(found: Verdict, left: Work, one: Side, two: Side, after
     except Refused as error:
         found.differ(f"{found.source} cannot be what {found.destination} was made from: {error}")
         return
-    found.uncompared = left_out(rest)
+    found.uncompared = left_out(extra, rest)
     before = {name: one.hash(tensor) for name, tensor in weights.items()}
     for what in differences(one, two, before, after, trail=(None, "state_dict")):
         found.differ(what)

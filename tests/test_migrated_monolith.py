@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,32 @@ def test_the_toolkit_reads_what_torch_can_no_longer_import(migrated, old_checkpo
     load = LOAD.replace("torch.load(path, weights_only=False)", "__import__('legacy').load_checkpoint(path)")
     done = python(["-c", load, old], migrated, [migrated, FAKES])
     assert done.stdout.split()[-1] == "PLCoreVisionModel"
+
+
+class Runs:
+    """What makes a folder when it is unpickled."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+def test_a_file_that_would_run_code_is_refused(migrated, tmp_path):
+    import torch
+
+    torch.save({"state_dict": {}, "of an unknown kind": Runs(tmp_path / "made")}, tmp_path / "evil.ckpt")
+    program = """if True:
+        import sys
+        from models.checkpoint import load_model_from_checkpoint
+        try:
+            load_model_from_checkpoint(sys.argv[1])
+        except ValueError as error:
+            print(error)
+    """
+    told = python(["-c", program, tmp_path / "evil.ckpt"], migrated, [migrated, FAKES]).stdout
+    assert "names posix.mkdir, which loading it would run" in told and not (tmp_path / "made").exists()
 
 
 def test_the_old_classes_warn_at_the_line_that_uses_them(migrated, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+from collections.abc import Mapping
 from typing import Any, Final
 
 from legacy.checkpoint.errors import Refused
@@ -14,24 +15,38 @@ from legacy.checkpoint.tensors import tensor_of
 
 _MAX_DEPTH: Final = 100
 _MAX_PARTS: Final = 1_000_000
+_MAX_SHOWN: Final = 200_000
+_PART_OF_TEXT: Final = 100  # characters that count for a part
 
 
 def as_json(value: object) -> Any:
     """What `json.dumps` takes. Raises `Refused` where that would be endless: a structure that contains itself, or one
     that names its parts over and over."""
-    return _Converter().convert(value, 0)
+    return _Converter(_MAX_PARTS).convert(value, 0)
+
+
+def shown(values: Mapping[Any, object]) -> dict[str, Any]:
+    """Each by its name, to be looked at: in words where it contains itself, or where all that was before has taken the room."""
+    converter = _Converter(_MAX_SHOWN)
+    made: dict[str, Any] = {}
+    for name, value in values.items():
+        try:
+            made[converter.key(name)] = converter.convert(value, 0)
+        except Refused as error:
+            made[str(name)] = f"<{error}>"
+    return made
 
 
 class _Converter:
-    def __init__(self) -> None:
-        self._left = _MAX_PARTS
+    def __init__(self, most: int) -> None:
+        self._most = self._left = most
         self._within: set[int] = set()  # of records: only those can hold themselves
 
     def convert(self, value: object, depth: int) -> Any:
-        self._left -= 1
+        self._left -= 1 + (len(value) // _PART_OF_TEXT if isinstance(value, (str, bytes, bytearray)) else 0)
         if self._left < 0 or depth > _MAX_DEPTH:
             raise Refused(
-                f"the structure has over {_MAX_PARTS:,} parts or is nested over {_MAX_DEPTH} deep, too much for JSON"
+                f"the structure has over {self._most:,} parts or is nested over {_MAX_DEPTH} deep, too much for JSON"
             )
         match value:
             case float() if not math.isfinite(value):
@@ -47,7 +62,7 @@ class _Converter:
             case bytes() | bytearray():
                 return {"base64": base64.b64encode(value).decode()}
             case dict():
-                return {self._key(key): self.convert(item, depth + 1) for key, item in value.items()}
+                return {self.key(key): self.convert(item, depth + 1) for key, item in value.items()}
             case list() | tuple():
                 return [self.convert(member, depth + 1) for member in value]
             case set() | frozenset():
@@ -77,5 +92,5 @@ class _Converter:
         self._within.discard(id(value))
         return found
 
-    def _key(self, key: object) -> str:
+    def key(self, key: object) -> str:
         return key if isinstance(key, str) else str(self.convert(key, _MAX_DEPTH - 5))

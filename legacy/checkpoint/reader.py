@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from legacy.checkpoint import old_format, safetensors_reader
+from legacy.checkpoint.beside import Beside, read_beside
 from legacy.checkpoint.errors import CheckpointError, Damaged, Refused
 from legacy.checkpoint.files import Source, opened, read_at
 from legacy.checkpoint.forms import check_form
@@ -45,6 +46,7 @@ class Checkpoint:
     byteorder: Literal["little", "big"] = "little"
     provenance: dict[str, Any] | None = None
     metadata: dict[str, str] = field(default_factory=dict)  # of safetensors
+    beside: Beside | None = None  # the same
 
 
 def read(path: str | os.PathLike[str]) -> Checkpoint:
@@ -68,7 +70,9 @@ def _read(path: Path, source: Source, descriptor: int) -> Checkpoint:
     if head.startswith(b"PK\3\4"):
         return _read_zip(path, source, descriptor)
     if head[8:9] == b"{" and 8 + int.from_bytes(head[:8], "little") <= size:
-        root, storages, extents, metadata = safetensors_reader.parse(descriptor, size)
+        weights, storages, extents, metadata = safetensors_reader.parse(descriptor, size)
+        other = read_beside(path)
+        root = _with_others(weights, other.plain() if other else {})
         return Checkpoint(
             path,
             source,
@@ -80,6 +84,7 @@ def _read(path: Path, source: Source, descriptor: int) -> Checkpoint:
             "little",
             _provenance(metadata.get("provenance")),
             metadata,
+            other,
         )
     if not head:
         raise Damaged("the file is empty")
@@ -94,6 +99,14 @@ def _read(path: Path, source: Source, descriptor: int) -> Checkpoint:
     return Checkpoint(
         path, source, form, parsed.root, parsed.storages, _survey(parsed.root, parsed.names.items()), parsed.extents
     )
+
+
+def _with_others(weights: dict[str, Any], others: dict[str, Any]) -> dict[str, Any]:
+    """The checkpoint that weights and the JSON beside them are; weights alone are their own."""
+    if not others:
+        return weights
+    extra = others.pop("state_dict", None)
+    return {"state_dict": {**weights, **extra} if isinstance(extra, dict) else weights, **others}
 
 
 def _read_zip(path: Path, source: Source, descriptor: int) -> Checkpoint:

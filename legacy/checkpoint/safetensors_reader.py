@@ -62,7 +62,17 @@ def parse(descriptor: int, size: int) -> tuple[dict[str, Call], dict[str, Storag
         reached = end
     if 8 + length + reached != size:
         raise Damaged(f"the tensors end at byte {8 + length + reached:,}, the file at {size:,}")
-    return root, storages, extents, metadata
+    return _with_ties(root, metadata), storages, extents, metadata
+
+
+def _with_ties(root: dict[str, Call], metadata: dict[str, str]) -> dict[str, Call]:
+    """Tied weights, which are written once, under all of their names. What is there under a name is that, whatever else is said."""
+    try:
+        tied = json.loads(metadata.get("tied", "{}"))
+    except (ValueError, RecursionError):
+        tied = {}
+    pairs = tied.items() if isinstance(tied, dict) else ()
+    return root | {name: root[at] for name, at in pairs if name not in root and isinstance(at, str) and at in root}
 
 
 def _header(text: bytes) -> dict[str, Any]:

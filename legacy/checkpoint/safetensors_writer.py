@@ -8,9 +8,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from legacy.checkpoint.as_json import as_json
+from legacy.checkpoint.beside import beside, check_beside, configuration
 from legacy.checkpoint.contents import elements
-from legacy.checkpoint.errors import CheckpointError, Refused
+from legacy.checkpoint.errors import Refused
 from legacy.checkpoint.files import Identity, destination
 from legacy.checkpoint.parts import main_state_dict
 from legacy.checkpoint.reader import Checkpoint
@@ -21,7 +21,6 @@ from legacy.checkpoint.writer import Written
 
 _CODES: Final = {dtype: code for code, dtype in DTYPES.items()}
 _ALIGNMENT: Final = 64
-_OURS: Final = {"written_by": "python -m legacy"}  # how the JSON begins: no one else's is written over
 
 
 def write_safetensors(
@@ -48,15 +47,14 @@ def write_safetensors(
     header = _header(
         kept, order, {"format": "pt", "tied": json.dumps(tied), "provenance": json.dumps(dict(provenance))}
     )
-    config = {
-        **_OURS,
-        "provenance": dict(provenance),
-        "weights": path.name,
-        "tied": tied,
-        "views": _views(kept),
-        "checkpoint": as_json({**rest, **({"state_dict": extra} if extra else {})}),
-    }
-    text = _json(config) + b"\n"
+    text = configuration(
+        {**rest, **({"state_dict": extra} if extra else {})},
+        checkpoint.beside,
+        provenance=dict(provenance),
+        weights=path.name,
+        tied=tied,
+        views=_views(kept),
+    )
     source = checkpoint.source
     with source.open() as descriptor, destination(path, source, spared, synced) as made:
         made.write(header)
@@ -64,39 +62,9 @@ def write_safetensors(
             for piece in elements(checkpoint, descriptor, kept[name]):
                 made.write(piece)
         nbytes = made.position
-        with destination(beside(path), source, spared, synced) as configuration:
-            configuration.write(text)
+        with destination(beside(path), source, spared, synced) as other:
+            other.write(text)
     return Written(path, nbytes, len(kept), {})
-
-
-def beside(path: Path) -> Path:
-    """Where everything else goes that is not in the weights' file."""
-    return path.with_suffix(".json")
-
-
-def check_beside(path: Path) -> None:
-    """Raises `CheckpointError` where that is the weights' own name, or a file that was not written here."""
-    configuration = beside(path)
-    if path.suffix.lower() == ".json":
-        raise CheckpointError(f"{path} is where the configuration goes: give the weights another suffix")
-    if configuration.is_file() and not _ours(configuration):
-        raise CheckpointError(
-            f"{configuration} is there and was not written with a checkpoint: the configuration goes there, "
-            "so give another name to write to, or move it"
-        )
-
-
-def _ours(configuration: Path) -> bool:
-    begin = _json(_OURS).removesuffix(b"\n}") + b","
-    try:
-        with configuration.open("rb") as file:
-            return file.read(len(begin)) == begin
-    except OSError as error:
-        raise CheckpointError(f"{configuration} cannot be read: {error.strerror}") from None
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value, indent=1, allow_nan=False).encode()
 
 
 def checked_parts(root: object) -> tuple[dict[str, Tensor], dict[Any, Any], dict[Any, Any]]:
@@ -105,9 +73,9 @@ def checked_parts(root: object) -> tuple[dict[str, Tensor], dict[Any, Any], dict
     return *_weights(state), rest
 
 
-def left_out(rest: dict[Any, Any]) -> str | None:
-    """What the JSON only describes of what `checked_parts` calls the rest, as a sentence; None where there is no tensor in it."""
-    counts = {str(key): sum(1 for _ in tensors(value)) for key, value in rest.items()}
+def left_out(extra: dict[Any, Any], rest: dict[Any, Any]) -> str | None:
+    """What the JSON only describes of what `checked_parts` has beside the weights, as a sentence; None where there is no tensor in it."""
+    counts = {str(key): sum(1 for _ in tensors(value)) for key, value in {**extra, **rest}.items()}
     told = ", ".join(f"{key} ({count:,})" for key, count in counts.items() if count)
     return (
         f"tensors outside of the state dict are described in the JSON, without their values: {told}" if told else None
@@ -131,6 +99,10 @@ def _weights(state: dict[Any, Any]) -> tuple[dict[str, Tensor], dict[Any, Any]]:
     for name, value in state.items():
         tensor = tensor_of(value)
         if tensor is None:
+            if type(value) is Call and any(tensors(value)):
+                raise Refused(
+                    f"{name!r} is a tensor made of others, sparse or nested, which safetensors has no form for: write a .ckpt"
+                )
             extra[name] = value
             continue
         if type(name) is not str or name == "__metadata__":

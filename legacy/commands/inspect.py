@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from legacy.checkpoint import Checkpoint, read
-from legacy.checkpoint.as_json import as_json
+from legacy.checkpoint.as_json import shown
 from legacy.checkpoint.kinds import LIGHTNING, hyper_parameters, is_state_dict, kind_of
 from legacy.checkpoint.parts import main_state_dict, optimizers
 from legacy.checkpoint.tensors import tensors
@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def describe(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Everything `inspect` tells, as JSON. Raises `Refused` for a structure that has no JSON form."""
+    """Everything `inspect` tells, as JSON."""
     root, uses = checkpoint.root, checkpoint.globals
     state = main_state_dict(root)
     version = root.get(LIGHTNING) if isinstance(root, dict) else None
@@ -34,8 +34,7 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
         "bytes": sum(extent.nbytes for extent in checkpoint.extents.values()),
         "file_bytes": checkpoint.source.size,
         "state_dict": len(state) if is_state_dict(state) else 0,
-        "epoch": as_json(root.get("epoch")) if isinstance(root, dict) else None,
-        "global_step": as_json(root.get("global_step")) if isinstance(root, dict) else None,
+        **shown({name: root.get(name) if isinstance(root, dict) else None for name in ("epoch", "global_step")}),
         "optimizers": sum(1 for _ in optimizers(root)),
         "globals": {
             "allowed": list(uses.allowed),
@@ -43,7 +42,7 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
             "refused": list(uses.refused),
         },
         "places": {name: use.places for name, use in {**uses.shimmed, **uses.refused}.items()},
-        "hyper_parameters": as_json(hyper_parameters(root)),
+        "hyper_parameters": shown(hyper_parameters(root)),
         "provenance": checkpoint.provenance,
     }
 

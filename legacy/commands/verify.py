@@ -58,14 +58,11 @@ def _run(arguments: argparse.Namespace, verdict: Verdict) -> None:
     """The networks themselves, where a builder is at hand."""
     if not arguments.builder:
         return
-    from legacy.running import differences
+    from legacy.running import side_by_side
 
     given = {"model_config": arguments.model_config, "dataset_configs": arguments.dataset_configs}
     try:
-        for what in differences(
-            Path(verdict.source), Path(verdict.destination), arguments.builder, arguments.rules, **given
-        ):
-            verdict.differ(what)
+        ran = side_by_side(Path(verdict.source), Path(verdict.destination), arguments.builder, arguments.rules, **given)
     except CheckpointError:
         raise
     except (Exception, SystemExit) as error:  # whatever a builder of the user's own does
@@ -73,7 +70,9 @@ def _run(arguments: argparse.Namespace, verdict: Verdict) -> None:
             f"{verdict.source} and {verdict.destination} could not be run with the builder {arguments.builder}: "
             f"{type(error).__name__}: {error}"
         ) from error
-    verdict.ran = True
+    for what in ran.differences:
+        verdict.differ(what)
+    verdict.ran, verdict.stepped = True, ran.stepped
 
 
 def told(verdict: Verdict) -> str:
@@ -82,7 +81,11 @@ def told(verdict: Verdict) -> str:
     lines = [f"{names} differ in {counted(verdict.count, 'place')}"]
     if verdict.same:
         rules = f", under {counted(len(verdict.rules), 'rule')} ({', '.join(verdict.rules)})" if verdict.rules else ""
-        ran = ", and so are their rates for random input and their weights after one more step" if verdict.ran else ""
+        ran = ", and so are their rates for random input" if verdict.ran else ""
+        if verdict.stepped:
+            ran += " and their weights after one more step"
+        elif verdict.ran:
+            ran += "; no step of training was run, for no optimiser's state says whose it is"
         rest = f"and what the JSON has; {verdict.uncompared}" if verdict.uncompared else "and everything else"
         lines = [f"{names} are the same: {counted(verdict.tensors, 'weight')}, hash by hash, {rest}{rules}{ran}"]
     lines += _listed(verdict.differences, verdict.count)

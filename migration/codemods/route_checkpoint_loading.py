@@ -59,13 +59,16 @@ def checkpoint_kind(checkpoint):
 def load_legacy(path, config=None, strict=True, map_location=None):
     """The model of a checkpoint of an old class, with a DeprecationWarning; None where the caller's own way is the right one."""
     try:
-        from legacy import kind, load_model
+        from legacy import kind, load_model, read
     except ImportError:
         load_model = None
         checkpoint = torch.load(path, map_location=map_location, weights_only=False)
         found = checkpoint_kind(checkpoint)
     else:
         found = kind(path)
+        refused = [] if found in OLD_KINDS else sorted(read(path).globals.refused)
+        if refused:
+            raise ValueError(f"{{path}} names {{', '.join(refused)}}, which loading it would run: `python -m legacy inspect` shows where")
     if found == "MultiDatasetModel":
         raise ValueError(
             f"{{path}} holds a MultiDatasetModel of the training script; load it with {script}.load_from_checkpoint"

@@ -13,6 +13,7 @@ def _mark(machine: Machine) -> None:
     here = machine.position
     if machine.code[here] == 0x28 and usual_tensor(machine, here - 1):
         return
+    machine.count()
     machine.marked.append(machine.stack)
     machine.stack = []
 
@@ -25,24 +26,28 @@ def _tuple(machine: Machine) -> None:
 
 @opcode(0x85, "TUPLE1")
 def _tuple1(machine: Machine) -> None:
+    machine.count()
     stack = machine.stack
     stack[-1] = (stack[-1],)
 
 
 @opcode(0x86, "TUPLE2")
 def _tuple2(machine: Machine) -> None:
+    machine.count()
     last = machine.stack.pop()
     machine.stack[-1] = (machine.stack[-1], last)
 
 
 @opcode(0x87, "TUPLE3")
 def _tuple3(machine: Machine) -> None:
+    machine.count()
     last, middle = machine.stack.pop(), machine.stack.pop()
     machine.stack[-1] = (machine.stack[-1], middle, last)
 
 
 @opcode(0x5D, "EMPTY_LIST")
 def _empty_list(machine: Machine) -> None:
+    machine.count()
     machine.stack.append([])
 
 
@@ -64,6 +69,7 @@ def _appends(machine: Machine) -> None:
 
 @opcode(0x7D, "EMPTY_DICT")
 def _empty_dict(machine: Machine) -> None:
+    machine.count()
     machine.stack.append({})
 
 
@@ -87,6 +93,7 @@ def _setitems(machine: Machine) -> None:
 
 @opcode(0x8F, "EMPTY_SET")
 def _empty_set(machine: Machine) -> None:
+    machine.count()
     machine.stack.append(set())
 
 

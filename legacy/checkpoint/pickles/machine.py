@@ -19,6 +19,9 @@ UNSIGNED4: Final[Callable[[bytes, int], tuple[int]]] = struct.Struct("<I").unpac
 
 
 _LONGEST_NAME, _MOST_NAMES = 1_000, 10_000
+_MOST_MADE: Final = (
+    600_000  # six for a tensor of an unusual form; one of a byte in the file takes two hundred in memory
+)
 
 
 class Truncated(Damaged):
@@ -36,6 +39,7 @@ class Machine:
         "code",
         "copied",
         "keys",
+        "made",
         "marked",
         "memo",
         "names",
@@ -61,6 +65,7 @@ class Machine:
         self.spelled: dict[tuple[bytes, ...], tuple[Any, ...]] = {}
         self.keys = Keys()
         self.copied = 0
+        self.made = 0
 
     def result(self) -> object:
         if len(self.stack) != 1 or self.marked:
@@ -118,6 +123,12 @@ class Machine:
             raise Damaged(f"a place in the memo of {index}")
         self.stack.append(self.memo[index] if index < len(self.memo) else self.sparse[index])
 
+    def count(self) -> None:
+        """One more container, call or mark. Raises `Refused` where there are too many."""
+        self.made += 1
+        if self.made > _MOST_MADE:
+            raise Refused(f"over {_MOST_MADE:,} containers, which no checkpoint has")
+
     def push_global(self, module: str, name: str) -> None:
         if len(module) + len(name) > _LONGEST_NAME:
             raise Refused(f"a name of {len(module) + len(name):,} characters, over the limit of {_LONGEST_NAME:,}")
@@ -130,6 +141,7 @@ class Machine:
         self.stack.append(found)
 
     def push_call(self, function: object, args: object, how: How, kwargs: object = None) -> None:
+        self.count()
         if type(args) is not tuple:
             raise Damaged(f"a {type(args).__name__} where a call's arguments should be")
         if type(function) is not Global and type(function) is not Call:

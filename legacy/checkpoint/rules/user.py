@@ -11,6 +11,7 @@ A row has a name and one of: `rename` (a prefix, by whole parts of the name, `{f
 
 from __future__ import annotations
 
+import datetime
 import re
 import tomllib
 from collections import Counter
@@ -110,6 +111,10 @@ def _row(row: Any, where: str, patterns: bool) -> Row:
         wrong = [key for key, sort in wanted.items() if not isinstance(value[key], sort)]
         if wrong:
             raise CheckpointError(f"{where}: {kind}.{wrong[0]} must be text")
+        if kind == "set_hyper_parameter" and _has_time(value["value"]):
+            raise CheckpointError(
+                f"{where}: set_hyper_parameter.value holds a date or a time: write it as text, in quotes"
+            )
     elif type(value) is not wanted or not value:
         raise CheckpointError(f"{where}: {kind} must be text")
     if kind == "rename":
@@ -119,6 +124,12 @@ def _row(row: Any, where: str, patterns: bool) -> Row:
             f"{where}: rename.from is empty: use a pattern such as '^' to put something before every name"
         )
     return Row(name, kind, value, row)
+
+
+def _has_time(value: Any) -> bool:
+    if isinstance(value, (dict, list)):
+        return any(map(_has_time, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, (datetime.date, datetime.time))
 
 
 def _renamer(value: Mapping[str, str], where: str) -> Callable[[str], str]:

@@ -55,7 +55,7 @@ def test_every_dtype_there_and_back(tmp_path: Path, how: dict[str, bool]) -> Non
     assert (again.format, again.provenance, again.globals.refused) == ("safetensors", {"tool": "x"}, {})
     write_ckpt(again, again.root, tmp_path / "c.ckpt", {}, check=True)
     back = torch.load(tmp_path / "c.ckpt", weights_only=True)
-    assert all(equal(back[name], tensor) for name, tensor in state.items())
+    assert all(equal(back["state_dict"][name], tensor) for name, tensor in state.items()) and back["epoch"] == 3
 
 
 def test_the_library_agrees(tmp_path: Path) -> None:
@@ -138,6 +138,8 @@ def test_big_endian_files_become_little_endian(tmp_path: Path) -> None:
         ({"state_dict": {"a": torch.ones(1, device="meta")}}, "meta"),
         ({"state_dict": {"a": torch.ones(1, dtype=torch.complex64).conj()}}, "conjugated"),
         ({"state_dict": {1: torch.ones(1)}}, "named|names"),
+        ({"state_dict": {"a": torch.ones(2, 2).to_sparse(), "b": torch.ones(1)}}, "'a' is a tensor made of others"),
+        ({"state_dict": {"a": torch.ones(2, 2).to_sparse_csr(), "b": torch.ones(1)}}, "made of others"),
         ({"state_dict": {"__metadata__": torch.ones(1)}}, "names"),
     ],
 )

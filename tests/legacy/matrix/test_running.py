@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from legacy import CheckpointError
-from legacy.running import differences
+from legacy.running import side_by_side
 from legacy.translate import Options, translate
 from tests.legacy.commands.support import legacy
 
@@ -30,7 +30,7 @@ def changed(made: Path, tmp_path: Path, kind: str, change: Callable[[Any], None]
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_translation_runs_as_its_source(made: Path, tmp_path: Path, kind: str) -> None:
-    assert list(differences(*changed(made, tmp_path, kind, None), BUILDER)) == []
+    assert side_by_side(*changed(made, tmp_path, kind, None), BUILDER).differences == []
 
 
 def weight(loaded: Any) -> None:
@@ -74,7 +74,7 @@ def no_optimizer(loaded: Any) -> None:
     ],
 )
 def test_what_is_not_the_same_is_told(made: Path, tmp_path: Path, change: Callable[[Any], None], told: str) -> None:
-    found = list(differences(*changed(made, tmp_path, "MultiDatasetPLCore", change), BUILDER))
+    found = side_by_side(*changed(made, tmp_path, "MultiDatasetPLCore", change), BUILDER).differences
     assert found and told in found[0]
 
 
@@ -96,6 +96,6 @@ def test_configs_that_are_gone_are_asked_for(made: Path, tmp_path: Path) -> None
     loaded["hyper_parameters"]["model_cfg"] = "/gone/model.yaml"
     torch.save(loaded, target)
     with pytest.raises(CheckpointError, match="Give model_config="):
-        list(differences(target, target, BUILDER))
+        side_by_side(target, target, BUILDER)
     given = {"model_config": made / "model.yaml", "dataset_configs": made / "sessions"}
-    assert list(differences(source, target, BUILDER, **given)) == []
+    assert side_by_side(source, target, BUILDER, **given).differences == []
