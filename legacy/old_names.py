@@ -110,8 +110,14 @@ def _of_script(name: str) -> Any:
     return found
 
 
+@cache
 def _looked_up(new: str) -> Any:
+    """The same for every old path, whatever has been imported in between."""
     module, _, name = new.partition(":")
+    if module == "legacy.lightning":
+        from legacy.lightning import classes
+
+        return getattr(classes(first="lightning"), name)
     return getattr(import_module(module), name)
 
 

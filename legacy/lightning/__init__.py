@@ -2,6 +2,7 @@
 
 Lightning comes under two names, and a Trainer of one refuses modules of the other. The classes here are those of the name that the
 program has imported, `pytorch_lightning` where it has both or none; `legacy.lightning.of_lightning` and `.of_pytorch_lightning` have either.
+By their old paths (`legacy.install`) they are `lightning`'s where it has none, as they always were.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ if __name__ == "lightning":  # the folder above is on the path itself, for DataY
     take_place(__path__[0])
 
 
-def classes(namespace: str | None = None) -> ModuleType:
-    """The module with the two classes under "lightning" or "pytorch_lightning", by default as above.
+def classes(namespace: str | None = None, first: str = "pytorch_lightning") -> ModuleType:
+    """The module with the two classes under "lightning" or "pytorch_lightning", by default as above, with `first` where none is imported.
 
     Raises ModuleNotFoundError where neither is installed, ValueError for another name.
     """
@@ -32,6 +33,7 @@ def classes(namespace: str | None = None) -> ModuleType:
         known = ("pytorch_lightning", "lightning.pytorch")
         imported = [name for name in known if name in sys.modules]
         installed = [name for name in known if find_spec(name.partition(".")[0])]
+        installed.sort(key=lambda name: not name.startswith(first))
         namespace = (imported or installed or known[:1])[0].partition(".")[0]
     if namespace not in ("lightning", "pytorch_lightning"):
         raise ValueError(f"namespace {namespace!r}: 'lightning' or 'pytorch_lightning' is expected")

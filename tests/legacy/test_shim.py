@@ -132,3 +132,15 @@ print("site-packages" in lightning.__file__, issubclass(PLCoreVisionModel, light
 print(PLCoreVisionModel is legacy.lightning.PLCoreVisionModel)
 """
     assert python(tmp_path, code, SHIM, ROOT / "legacy", ROOT).split()[:3] == ["True", "True", "True"]
+
+
+def test_the_old_classes_are_those_of_lightning_however_early_they_are_asked_for(tmp_path: Path) -> None:
+    code = """
+import legacy
+legacy.install()
+from models.lightning.core import PLCoreVisionModel
+import models.losses.poisson
+import lightning.pytorch as pl
+print(issubclass(PLCoreVisionModel, pl.LightningModule), models.losses.poisson.MaskedLoss.__name__)
+"""
+    assert "True MaskedLoss" in python(tmp_path, code, ROOT)

@@ -99,3 +99,10 @@ def test_configs_that_are_gone_are_asked_for(made: Path, tmp_path: Path) -> None
         side_by_side(target, target, BUILDER)
     given = {"model_config": made / "model.yaml", "dataset_configs": made / "sessions"}
     assert side_by_side(source, target, BUILDER, **given).differences == []
+
+
+def test_a_step_that_was_not_run_is_not_claimed(made: Path, tmp_path: Path) -> None:
+    source = made / "PLCoreVisionModel-no-optimizer.ckpt"
+    translate(source, tmp_path / "new.ckpt", Options())
+    done = legacy("verify", source, tmp_path / "new.ckpt", "--builder", BUILDER)
+    assert done.status == 0 and "their rates for random input; no step of training was run" in done.out
