@@ -88,7 +88,7 @@ def _translate(source: Path, destination: Path, options: Options, spared: Collec
         check_replaceable(path, checkpoint.source, spared)
     if options.to == "safetensors":
         check_beside(destination)
-    _refuse(checkpoint, {*options.allow, *(row.value["from"] for row in options.rows if row.kind == "replace_global")})
+    refuse(checkpoint, {*options.allow, *(row.value["from"] for row in options.rows if row.kind == "replace_global")})
     work = translated(checkpoint, options.rows, options.allow)
     if options.to == "safetensors":
         _warn_of_left_out(work)
@@ -134,7 +134,8 @@ def _tell(report: Report, emitter: Emitter) -> None:
         )
 
 
-def _refuse(checkpoint: Checkpoint, allow: Collection[str]) -> None:
+def refuse(checkpoint: Checkpoint, allow: Collection[str]) -> None:
+    """Raises `Refused` for globals that nobody allowed, with their places."""
     refused = {name: use for name, use in checkpoint.globals.refused.items() if name not in allow}
     if refused:
         lines = []

@@ -24,6 +24,7 @@ from legacy.checkpoint.rules.user import Row, parse
 from legacy.checkpoint.safetensors_writer import checked_parts, left_out
 from legacy.checkpoint.tensors import tensor_of
 from legacy.comparison import Hashes, Side, Told, differences
+from legacy.translate import refuse
 
 SHOWN: Final = 100
 _BothHashes: TypeAlias = tuple[Hashes, Hashes]  # taken once, however often the two are compared
@@ -74,6 +75,7 @@ def _verified(source: Path, destination: Path, rows: Sequence[Row] | None) -> Ve
     claimed = _claimed(new) if rows is None else []
     allowed = (new.provenance or {}).get("allowed")
     allow = frozenset(name for name in allowed if isinstance(name, str)) if isinstance(allowed, list) else frozenset()
+    refuse(new, allow)
     hashes: _BothHashes = {}, {}
     right = translated(new, (), allow)
     found = _compared(source, right, claimed if rows is None else rows, allow, hashes)

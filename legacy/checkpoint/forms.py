@@ -47,10 +47,13 @@ def _check(call: Call) -> None:
         raise Damaged("there is no such layout of tensors")
     elif call.function is _SPARSE and not _is_sparse(call.args):
         raise Damaged("a sparse tensor is not made of the indices, values and size that torch gives it")
+    elif call.function is _NESTED and not _is_nested(call.args):
+        raise Damaged("a nested tensor is not made of the values, sizes, strides and offsets that torch gives it")
 
 
 _GET_LAYOUT: Final = Global("torch.serialization", "_get_layout")
 _SPARSE: Final = Global("torch._utils", "_rebuild_sparse_tensor")
+_NESTED: Final = Global("torch._utils", "_rebuild_nested_tensor")
 _FLAGS: Final = {bool}
 
 
@@ -64,8 +67,25 @@ def _is_sparse(args: Any) -> bool:
             name = str(layout.args[0])  # type: ignore[index]
             parts = {"torch.sparse_coo": (3, 4)}.get(name, (4,) if name.startswith("torch.sparse") else ())
             tensors = len(data) - (2 if len(data) == 4 and name == "torch.sparse_coo" else 1)
-            return len(data) in parts and all(is_tensor(part) for part in data[:tensors])
+            if len(data) not in parts or not all(is_tensor(part) for part in data[:tensors]):
+                return False
+            *_, indices, values = map(_shape, data[:tensors])
+            coo = name == "torch.sparse_coo"  # its indices are one row for each dimension
+            return indices[-1:] == values[:1] if coo else indices == values[: len(indices)]
     return False
+
+
+def _is_nested(args: Any) -> bool:
+    """One row of sizes, of strides and one offset for each of the tensors that it is made of."""
+    if type(args) is not tuple or len(args) != 4 or not all(is_tensor(part) for part in args):
+        return False
+    _, sizes, strides, offsets = map(_shape, args)
+    return sizes == strides and sizes[:1] == offsets
+
+
+def _shape(call: Any) -> tuple[int, ...]:
+    tensor = tensor_of(call)
+    return tensor.shape if tensor else ()
 
 
 def _check_tensor(name: str, call: Call) -> None:

@@ -7,8 +7,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import torch
 
-from legacy.checkpoint import Damaged, read
+from legacy.checkpoint import Checkpoint, Damaged, read, write_ckpt
+from tests.legacy.checkpoint.support import saved
 
 
 def calling(path: Path, name: str, args: bytes = b")") -> Path:
@@ -50,3 +52,42 @@ def test_a_call_that_would_not_load_is_damaged(tmp_path: Path, name: str, args: 
 )
 def test_sizes_and_devices_are_sound(tmp_path: Path, name: str, args: bytes) -> None:
     assert read(calling(tmp_path / "old.pt", name, args)).globals.allowed
+
+
+def other(checkpoint: Checkpoint, shape: int) -> object:
+    """A vector of that length from the same file."""
+    return next(value for value in checkpoint.root["vectors"] if value.args[2] == (shape,))
+
+
+DENSE = torch.eye(4).repeat(2, 1, 1)
+SPARSE = {
+    "coo": torch.eye(4).to_sparse(),
+    "coo with dense values": DENSE.to_sparse(2),
+    "csr": torch.eye(4).to_sparse_csr(),
+    "batched csr": DENSE.to_sparse_csr(),
+    "csc": torch.eye(4).to_sparse_csc(),
+    "bsr": torch.eye(4).to_sparse_bsr((2, 2)),
+}
+
+
+@pytest.mark.parametrize("form", SPARSE)
+def test_indices_and_values_of_a_sparse_tensor_are_as_many(tmp_path: Path, form: str) -> None:
+    vectors = [torch.ones(7), torch.ones(9, dtype=torch.int64)]
+    checkpoint = saved(tmp_path / "a", {"sparse": SPARSE[form], "vectors": vectors})
+    call = checkpoint.root["sparse"]
+    layout, data = call.args
+    values = len(data) - (3 if len(data) == 4 and "coo" in form else 2)
+    call.args = (layout, (*data[:values], other(checkpoint, 7), *data[values + 1 :]))
+    write_ckpt(checkpoint, checkpoint.root, tmp_path / "b", {})
+    with pytest.raises(Damaged, match="a sparse tensor is not made of"):
+        read(tmp_path / "b")
+
+
+def test_sizes_and_strides_of_a_nested_tensor_are_as_many(tmp_path: Path) -> None:
+    nested = torch.nested.nested_tensor([torch.ones(2, 3), torch.ones(1, 3)])
+    checkpoint = saved(tmp_path / "a", {"nested": nested, "vectors": [torch.ones(9, dtype=torch.int64)]})
+    call = checkpoint.root["nested"]
+    call.args = (*call.args[:3], other(checkpoint, 9))
+    write_ckpt(checkpoint, checkpoint.root, tmp_path / "b", {})
+    with pytest.raises(Damaged, match="a nested tensor is not made of"):
+        read(tmp_path / "b")

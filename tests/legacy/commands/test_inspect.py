@@ -43,6 +43,14 @@ def test_what_is_no_checkpoint_is_called_so(tmp_path: Path, content: bytes, sent
     assert done.status == 2 and sentence in done.err
 
 
+def test_what_contains_itself_is_inspected(tmp_path: Path) -> None:
+    endless: list[object] = []
+    endless.append(endless)
+    torch.save({"hyper_parameters": {"lr": 1, "endless": endless}}, tmp_path / "a.ckpt")
+    done = legacy("inspect", tmp_path / "a.ckpt")
+    assert done.status == 0 and "lr = 1" in done.out and "nested over 100 deep" in done.out
+
+
 def test_refused_globals_are_listed_with_their_places(tmp_path: Path) -> None:
     path = save(tmp_path / "old.ckpt", extra={"deep": [print, len]})
     done = legacy("inspect", path)

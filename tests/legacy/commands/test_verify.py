@@ -75,6 +75,14 @@ def test_sharing_is_part_of_it(tmp_path: Path) -> None:
     assert done.status == 1 and "as checkpoint" in done.out
 
 
+def test_names_that_nobody_allowed_are_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "old.ckpt", extra=[print])
+    done = legacy("verify", path, path)
+    assert done.status == 3 and "builtins.print at checkpoint['extra'][0]" in done.err
+    assert legacy("translate", path, tmp_path / "new.ckpt", "--allow", "builtins.print").status == 0
+    assert legacy("verify", path, tmp_path / "new.ckpt").status == 0
+
+
 def test_safetensors_against_its_source(pair: tuple[Path, Path], tmp_path: Path) -> None:
     legacy("translate", pair[0], tmp_path / "new.safetensors", "--to", "safetensors")
     done = legacy("verify", pair[0], tmp_path / "new.safetensors")

@@ -116,6 +116,7 @@ def test_a_rename_onto_another_tensor_is_refused(tmp_path: Path) -> None:
         ("[[rule]]\nname = 'x'\nrename = {pattern='a', to='\\7'}", "rename.pattern or its `to` is none"),
         ("[[rule]]\nname = 'x'\ndrop = ''", "drop must be text"),
         ("[[rule]]\nname = 'x'\ndorp = 'a'", "'drop' is meant?"),
+        ("[[rule]]\nname = 'x'\nset_hyper_parameter = {name='d', value=[2020-01-01]}", "holds a date or a time"),
         ("[[rule]]\nname = 'x'\ndrop = 'a'\n[[rule]]\nname = 'x'\ndrop = 'b'", "two rules are called 'x'"),
         ("[[rule", "cannot be read as rules"),
     ],
