@@ -28,11 +28,15 @@ class Found:
 
 
 def found(source: Path, destination: Path) -> Found:
-    """What lies below `source`; `destination` is left out where it lies within."""
+    """What lies below `source`, behind links to folders as well; `destination` is left out where it lies within."""
     names: list[str] = []
     spared: set[Identity] = set()
-    for folder, subfolders, files in os.walk(source):
-        subfolders[:] = [name for name in subfolders if not _same(Path(folder, name), destination)]
+    within: dict[str, frozenset[Identity | None]] = {str(source): frozenset({identity(source), identity(destination)})}
+    for folder, subfolders, files in os.walk(source, followlinks=True):
+        above = within.pop(folder)
+        below = {name: identity(Path(folder, name)) for name in subfolders}
+        subfolders[:] = [name for name, one in below.items() if one not in above]  # a link may lead up again
+        within.update((os.path.join(folder, name), above | {below[name]}) for name in subfolders)
         here = [name for name in files if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
         names += [os.path.relpath(os.path.join(folder, name), source) for name in here]
         looked_at = [identity(path) for path in (Path(folder), *(Path(folder, name) for name in here))]

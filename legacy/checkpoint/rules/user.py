@@ -155,6 +155,10 @@ def _renamer(value: Mapping[str, str], where: str) -> Callable[[str], str]:
 
 def apply(work: Work, rows: Sequence[Row]) -> None:
     """Carries the rows out. Two that want one name, and those that match nothing, are warned of."""
+    done = [row for row in rows if row.kind == "rename" and "pattern" in row.value and _was_applied(work, row)]
+    if done:  # what a pattern makes of a name may match it again
+        work.warn(f"not applied again, for the file's provenance has them: {', '.join(repr(row.name) for row in done)}")
+        rows = [row for row in rows if row not in done]
     renames = [row for row in rows if row.kind in ("rename", "drop")]
     if renames:
         _apply_to_weights(work, renames)
@@ -169,6 +173,17 @@ def apply(work: Work, rows: Sequence[Row]) -> None:
         work,
         [row for row in rows if row.kind in ("rename_hyper_parameter", "set_hyper_parameter", "drop_hyper_parameter")],
     )
+
+
+def _was_applied(work: Work, row: Row) -> bool:
+    """Whether a translation that led to this file says that it followed the same rule."""
+    provenance = work.checkpoint.provenance
+    while isinstance(provenance, dict):
+        rules = provenance.get("user_rules")
+        if isinstance(rules, list) and row.text in rules:
+            return True
+        provenance = provenance.get("previous")
+    return False
 
 
 def _contested(work: Work, rows: list[Row]) -> None:

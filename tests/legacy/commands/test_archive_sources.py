@@ -63,6 +63,19 @@ def test_links_in_the_destination_lead_to_no_source(tmp_path: Path, link: str) -
     assert "read" in refused(runs, new)
 
 
+def test_folders_behind_links_are_walked_and_links_that_lead_up_are_not(tmp_path: Path) -> None:
+    save(tmp_path / "scratch" / "run 2" / "x.ckpt")
+    save(tmp_path / "runs" / "run 1" / "x.ckpt")
+    (tmp_path / "runs" / "run 2").symlink_to(tmp_path / "scratch" / "run 2")
+    (tmp_path / "runs" / "run 1" / "all").symlink_to(tmp_path / "runs")
+    (tmp_path / "scratch" / "run 2" / "back").symlink_to(tmp_path / "runs" / "run 1")
+    (tmp_path / "runs" / "gone").symlink_to(tmp_path / "nowhere")
+    done = legacy("translate", tmp_path / "runs", tmp_path / "new", "--json")
+    assert done.status == 0, done.err
+    made = sorted(str(path.relative_to(tmp_path / "new")) for path in (tmp_path / "new").rglob("*.ckpt"))
+    assert made == ["run 1/x.ckpt", "run 2/back/x.ckpt", "run 2/x.ckpt"]
+
+
 def test_a_source_that_is_a_link_is_not_written_over_where_it_leads(tmp_path: Path) -> None:
     save(tmp_path / "data" / "x.ckpt", epoch=1)
     save(tmp_path / "runs" / "x.ckpt", epoch=2)

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from legacy.checkpoint import CheckpointError, Refused
-from legacy.checkpoint.rules.user import load
+from legacy.checkpoint.rules.user import load, parse
+from legacy.translate import Options, translate
 from tests.legacy.checkpoint.rules.support import applied, translated
 
 W = torch.arange(6.0)
@@ -72,6 +73,16 @@ def test_a_global_that_is_refused_otherwise(tmp_path: Path) -> None:
         translated(tmp_path, value)
     loaded, _ = translated(tmp_path, value, [row(replace_global={"from": "builtins.print", "to": "shown"})])
     assert loaded["hyper_parameters"]["extra"] == ["shown", {"deep": "shown"}]
+
+
+def test_a_pattern_is_not_applied_to_what_it_made(tmp_path: Path) -> None:
+    rows = parse([row("below net", rename={"pattern": "^", "to": "net."})], "rules.toml")
+    torch.save(saved("a.w"), tmp_path / "0.ckpt")
+    for step, given in enumerate([rows, rows, [], rows]):
+        report = translate(tmp_path / f"{step}.ckpt", tmp_path / f"{step + 1}.ckpt", Options(rows=given))
+        assert list(torch.load(tmp_path / f"{step + 1}.ckpt", weights_only=True)["state_dict"]) == ["net.a.w"]
+        again = "not applied again, for the file's provenance has them: 'below net'" in report.warnings
+        assert again == (step in (1, 3)), "the third has no rules, and the fourth finds them further back"
 
 
 def test_two_rules_for_one_name_are_told_and_the_first_is_followed(tmp_path: Path) -> None:
