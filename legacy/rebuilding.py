@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 _BY_NAME: Final = "model."
 
 
+def _is_tensor(value: Any) -> bool:
+    return hasattr(value, "data_ptr")
+
+
 def rebuilt(
     path: Path,
     checkpoint: Mapping[str, Any],
@@ -55,10 +59,19 @@ _KINDS: Final = {"state_dict": "weights alone", "unknown": "neither of the lab's
 
 
 def _state(path: Path, checkpoint: Any) -> dict[str, Any]:
-    state = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, Mapping) else None
+    """The weights: `state_dict`, the file itself, or the first of its dicts that is nothing but tensors by name."""
+    found = checkpoint if isinstance(checkpoint, Mapping) else {}
+    of_its_own = (value for value in found.values() if _is_weights(value))
+    state = found.get("state_dict") or (found if _is_weights(found) else next(of_its_own, found))
     if not isinstance(state, dict) or not state:
         raise CheckpointError(f"{path} has no weights to load")
     return state
+
+
+def _is_weights(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping) and any(map(_is_tensor, value.values())) and all(type(name) is str for name in value)
+    )
 
 
 def _prefixed(state: dict[str, Any]) -> dict[str, Any]:

@@ -132,6 +132,15 @@ def test_weights_alone_need_a_config(tmp_path: Path) -> None:
         assert all(torch.equal(a, b) for a, b in zip(module.model.parameters(), network.parameters(), strict=True))
 
 
+@pytest.mark.parametrize("name", ["model", "network"])
+def test_weights_under_another_name(tmp_path: Path, name: str) -> None:
+    config = model_config("PLCoreVisionModel")
+    network = build_model({**config, "compat": "all"})
+    torch.save({"epoch": 3, "optimizer": {"state": {}}, name: network.state_dict()}, tmp_path / "old.pt")
+    module = legacy.load_model(tmp_path / "old.pt", model_config=config)
+    assert all(torch.equal(value, module.model.state_dict()[key]) for key, value in network.state_dict().items())
+
+
 def test_weights_of_several_sessions(tmp_path: Path) -> None:
     config = model_config("MultiDatasetPLCore")
     torch.save(build_model({**config, "compat": "all"}, dataset_configs()).state_dict(), tmp_path / "weights.pt")
