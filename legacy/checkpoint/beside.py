@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from legacy.checkpoint.as_json import as_json
-from legacy.checkpoint.errors import CheckpointError
+from legacy.checkpoint.errors import CheckpointError, Damaged, Refused
 from legacy.checkpoint.files import opened, read_at
 from legacy.checkpoint.names import HYPER_PARAMETERS
 from legacy.checkpoint.structure import walk
 
 _OURS: Final = {"written_by": "python -m legacy"}  # how it begins: no one else's is written over
-_MAX_BYTES: Final = 1 << 26
+_MAX_BYTES: Final = 1 << 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,11 @@ class Beside:
 
     def plain(self) -> dict[str, Any]:
         """What is as it was, but that tuples are lists."""
-        made = {key: dict(value) if key in HYPER_PARAMETERS else value for key, value in self.checkpoint.items()}
-        for way in self.described:
-            *above, last = way
-            (made.get(above[0], {}) if above else made).pop(last, None)
+        made = dict(self.checkpoint)
+        for first, *below in self.described:
+            held = made.pop(first, None)
+            if below and isinstance(held, dict):
+                made[first] = {key: value for key, value in held.items() if key not in below}
         return made
 
     def words(self) -> dict[str, Any]:
@@ -90,11 +91,22 @@ def _has_records(value: object) -> bool:
 
 
 def read_beside(path: Path) -> Beside | None:
-    """What was written beside these weights; None where nothing of ours, or nothing whole, is there."""
+    """What was written beside these weights; None where nothing of ours, or nothing whole, is there.
+
+    Raises `Refused` where it is too large to be read.
+    """
+    configuration = beside(path)
     try:
-        with opened(beside(path)) as (descriptor, file):
-            found = json.loads(read_at(descriptor, 0, file.size)) if file.size <= _MAX_BYTES else None
-    except (CheckpointError, ValueError, RecursionError):
+        if not _ours(configuration):
+            return None
+        with opened(configuration) as (descriptor, file):
+            if file.size > _MAX_BYTES:
+                raise Refused(
+                    f"{configuration} is {file.size:,} bytes long, over the limit of {_MAX_BYTES:,}: "
+                    "without it the weights alone are read"
+                )
+            found = json.loads(read_at(descriptor, 0, file.size))
+    except (Damaged, ValueError, RecursionError):
         return None
     match found:
         case {"written_by": author, "weights": path.name, "checkpoint": dict() as checkpoint, **more}:
@@ -115,6 +127,8 @@ def _ours(configuration: Path) -> bool:
     try:
         with configuration.open("rb") as file:
             return file.read(len(begin)) == begin
+    except FileNotFoundError:
+        return False
     except OSError as error:
         raise CheckpointError(f"{configuration} cannot be read: {error.strerror}") from None
 

@@ -106,7 +106,7 @@ def _with_others(weights: dict[str, Any], others: dict[str, Any]) -> dict[str, A
     if not others:
         return weights
     extra = others.pop("state_dict", None)
-    return {"state_dict": {**weights, **extra} if isinstance(extra, dict) else weights, **others}
+    return {"state_dict": {**extra, **weights} if isinstance(extra, dict) else weights, **others}
 
 
 def _read_zip(path: Path, source: Source, descriptor: int) -> Checkpoint:

@@ -73,3 +73,37 @@ def test_what_is_said_to_be_tied_does_not_hide_what_is_there(tmp_path: Path) -> 
     assert done.status == 1 and "'b'" in done.out
     legacy("translate", tmp_path / "new.safetensors", tmp_path / "again.safetensors")
     assert torch.equal(load_file(tmp_path / "again.safetensors")["b"], torch.full((3,), 666.0))
+
+
+def forged(made: Path, **changes: object) -> None:
+    beside = made.with_suffix(".json")
+    found = json.loads(beside.read_text())
+    beside.write_text(json.dumps({**found, **changes}, indent=1))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"described": 3},
+        {"described": [["epoch", 3]]},
+        {"described": [["epoch", "of"]]},
+        {"described": [[]]},
+        {"checkpoint": {"hyper_parameters": [1], "epoch": {"a": 1}}, "described": [["hyper_parameters", "a"]]},
+        {"checkpoint": {"state_dict": {"model.a": 3}, "epoch": 1}, "described": []},
+        {"checkpoint": {"state_dict": 3}},
+    ],
+)
+def test_whatever_the_json_says_the_weights_are_what_they_are(
+    made: Path, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    forged(made, **changes)
+    done = legacy("translate", made, tmp_path / "b.safetensors", "--json")
+    assert done.status == 0, done.err
+    one, other = load_file(made), load_file(tmp_path / "b.safetensors")
+    assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_json_that_is_too_large_is_not_passed_over(made: Path) -> None:
+    forged(made, more="x" * (1 << 25))
+    done = legacy("inspect", made)
+    assert done.status == 3 and "without it the weights alone are read" in done.err
