@@ -46,9 +46,11 @@ def strip_wrappers(work: Work) -> None:
 
 
 def _has_stages(state: dict[Any, Any]) -> bool:
-    """Whether most of the weights are those of a network of the lab's."""
-    names = [unwrapped(name) for name, value in state.items() if type(name) is str and is_tensor(value)]
-    return 2 * sum(map(is_stage, names)) > len(names)
+    """Whether most of the weights are those of a network of the lab's; not asked where none has a `module.` to lose."""
+    names = [name for name, value in state.items() if type(name) is str and is_tensor(value)]
+    if not any(_PARALLEL in name for name in names):
+        return False
+    return 2 * sum(is_stage(unwrapped(name)) for name in names) > len(names)
 
 
 def unwrapped(name: str, averaged: Collection[str] = (), everywhere: bool = True) -> str:
@@ -58,8 +60,10 @@ def unwrapped(name: str, averaged: Collection[str] = (), everywhere: bool = True
     *path, last = name.split(".")
     kept: list[str] = []
     for at, part in enumerate(path):
-        wrapper = everywhere or kept in ([], ["model"]) or COMPILED in path[max(0, at - 1) : at + 2]
-        if part == COMPILED or (part == _PARALLEL and wrapper and "".join(f"{each}." for each in kept) not in averaged):
-            continue
-        kept.append(part)
+        if part == _PARALLEL:
+            wrapper = everywhere or kept in ([], ["model"]) or COMPILED in path[max(0, at - 1) : at + 2]
+            if wrapper and "".join(f"{each}." for each in kept) not in averaged:
+                continue
+        if part != COMPILED:
+            kept.append(part)
     return ".".join([*kept, last])
