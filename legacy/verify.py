@@ -81,6 +81,9 @@ def _verified(source: Path, destination: Path, rows: Sequence[Row] | None) -> Ve
     found = _compared(source, right, claimed if rows is None else rows, allow, hashes)
     if claimed:
         _tell_claims(found, source, right, claimed, allow, hashes)
+    if kept := sorted(new.globals.refused.keys() & allow):
+        found.claims.insert(0, f"names are let through: {', '.join(kept)}")
+        found.claim_count += 1
     return found
 
 

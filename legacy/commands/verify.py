@@ -90,7 +90,9 @@ def told(verdict: Verdict) -> str:
         lines = [f"{names} are the same: {counted(verdict.tensors, 'weight')}, hash by hash, {rest}{rules}{ran}"]
     lines += _listed(verdict.differences, verdict.count)
     if verdict.claims:
-        lines.append("  only because the new file says so itself, in rules that were not given with --rules:")
+        lines.append(
+            "  only because the new file says so itself, in rules that were not given with --rules or in names that it allows:"
+        )
         lines += [f"  {line}" for line in _listed(verdict.claims, verdict.claim_count)]
     return "\n".join(map(visible, lines))
 
