@@ -55,11 +55,14 @@ def check_beside(path: Path) -> None:
     configuration = beside(path)
     if path.suffix.lower() == ".json":
         raise CheckpointError(f"{path} is where the configuration goes: give the weights another suffix")
-    if configuration.is_file() and not _ours(configuration):
-        raise CheckpointError(
-            f"{configuration} is there and was not written with a checkpoint: the configuration goes there, "
-            "so give another name to write to, or move it"
-        )
+    if not configuration.is_file():
+        return
+    with opened(configuration) as (descriptor, file):
+        if not _ours(descriptor, file.size):
+            raise CheckpointError(
+                f"{configuration} is there and was not written with a checkpoint: the configuration goes there, "
+                "so give another name to write to, or move it"
+            )
 
 
 def configuration(rest: Mapping[Any, Any], old: Beside | None, **more: Any) -> bytes:
@@ -97,9 +100,9 @@ def read_beside(path: Path) -> Beside | None:
     """
     configuration = beside(path)
     try:
-        if not _ours(configuration):
-            return None
-        with opened(configuration) as (descriptor, file):
+        with opened(configuration) as (descriptor, file):  # which a pipe does not hold up
+            if not _ours(descriptor, file.size):
+                return None
             if file.size > _MAX_BYTES:
                 raise Refused(
                     f"{configuration} is {file.size:,} bytes long, over the limit of {_MAX_BYTES:,}: "
@@ -122,15 +125,9 @@ def _are_ways(described: Any) -> bool:
     )
 
 
-def _ours(configuration: Path) -> bool:
+def _ours(descriptor: int, size: int) -> bool:
     begin = _json(_OURS).removesuffix(b"\n}") + b","
-    try:
-        with configuration.open("rb") as file:
-            return file.read(len(begin)) == begin
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise CheckpointError(f"{configuration} cannot be read: {error.strerror}") from None
+    return read_at(descriptor, 0, min(size, len(begin))) == begin
 
 
 def _json(value: object) -> bytes:
