@@ -59,18 +59,21 @@ _KINDS: Final = {"state_dict": "weights alone", "unknown": "neither of the lab's
 
 
 def _state(path: Path, checkpoint: Any) -> dict[str, Any]:
-    """The weights: `state_dict`, the file itself, or the first of its dicts that is nothing but tensors by name."""
+    """The weights: `state_dict`, the file itself, or the first of its dicts that is tensors by name."""
     found = checkpoint if isinstance(checkpoint, Mapping) else {}
     of_its_own = (value for value in found.values() if _is_weights(value))
-    state = found.get("state_dict") or (found if _is_weights(found) else next(of_its_own, found))
+    state = found.get("state_dict", found if _is_weights(found) else next(of_its_own, found))
     if not isinstance(state, dict) or not state:
         raise CheckpointError(f"{path} has no weights to load")
     return state
 
 
 def _is_weights(value: Any) -> bool:
+    """Mostly tensors: an extra state or two allowed."""
     return (
-        isinstance(value, Mapping) and any(map(_is_tensor, value.values())) and all(type(name) is str for name in value)
+        isinstance(value, Mapping)
+        and 2 * sum(map(_is_tensor, value.values())) > len(value)
+        and all(type(name) is str for name in value)
     )
 
 

@@ -7,7 +7,6 @@ names are followed as well, but what would differ without them is told: a file p
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from legacy.checkpoint import Checkpoint, CheckpointError, Refused, read
 from legacy.checkpoint.as_json import as_json
-from legacy.checkpoint.files import opened, read_at
+from legacy.checkpoint.beside import Beside, beside
 from legacy.checkpoint.parts import main_state_dict, state_dicts
 from legacy.checkpoint.pickles.machine import uncollected
 from legacy.checkpoint.rules import Work, translated
@@ -124,7 +123,7 @@ def _compared(source: Path, right: Work, rows: Sequence[Row], allow: Collection[
         after = _weights(two, main_state_dict(right.root))
         _compare_hashes(found, before, after, [row.value.removesuffix(".") for row in rows if row.kind == "drop"])
         if new.format == "safetensors" and old.format != "safetensors":
-            _compare_safetensors(found, left, one, two, after)
+            _compare_safetensors(found, left, one, two, after, new.beside)
         else:
             ordered = {id(state) for _, state in state_dicts(left.root)} if new.format != "safetensors" else ()
             for what in differences(one, two, left.root, right.root, ordered):
@@ -154,7 +153,9 @@ def _compare_hashes(found: Verdict, before: dict[str, str], after: dict[str, str
             found.differ(f"the values of {name!r} are in {found.destination} only")
 
 
-def _compare_safetensors(found: Verdict, left: Work, one: Side, two: Side, after: dict[str, str]) -> None:
+def _compare_safetensors(
+    found: Verdict, left: Work, one: Side, two: Side, after: dict[str, str], other: Beside | None
+) -> None:
     """The weights by name, everything else as the JSON beside them has it. The format has nothing else."""
     try:
         weights, extra, rest = checked_parts(left.root)
@@ -166,12 +167,10 @@ def _compare_safetensors(found: Verdict, left: Work, one: Side, two: Side, after
     before = {name: one.hash(tensor) for name, tensor in weights.items()}
     for what in differences(one, two, before, after, trail=(None, "state_dict")):
         found.differ(what)
-    beside = Path(found.destination).with_suffix(".json")
-    try:
-        with opened(beside) as (descriptor, file):
-            theirs = json.loads(read_at(descriptor, 0, file.size))["checkpoint"]
-    except (CheckpointError, ValueError, KeyError, TypeError, RecursionError):
-        found.differ(f"{beside} is not there or not what `translate` writes: the hyper-parameters are in it")
+    if other is None:
+        found.differ(
+            f"{beside(Path(found.destination))} is not there or not what `translate` writes: the hyper-parameters are in it"
+        )
         return
-    for what in differences(one, two, expected, theirs):
+    for what in differences(one, two, expected, other.checkpoint):
         found.differ(what)

@@ -112,9 +112,9 @@ def read_beside(path: Path) -> Beside | None:
     except (Damaged, ValueError, RecursionError):
         return None
     match found:
-        case {"written_by": author, "weights": path.name, "checkpoint": dict() as checkpoint, **more}:
+        case {"checkpoint": dict() as checkpoint, **more}:
             described: Any = more.get("described", [[key] for key in checkpoint if key not in HYPER_PARAMETERS])
-            if author == _OURS["written_by"] and _are_ways(described):
+            if _are_ways(described):
                 return Beside(checkpoint, described)
     return None
 

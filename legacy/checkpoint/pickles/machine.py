@@ -19,9 +19,7 @@ UNSIGNED4: Final[Callable[[bytes, int], tuple[int]]] = struct.Struct("<I").unpac
 
 
 _LONGEST_NAME, _MOST_NAMES = 1_000, 10_000
-_MOST_MADE: Final = (
-    600_000  # six for a tensor of an unusual form; one of a byte in the file takes two hundred in memory
-)
+_MOST_MADE: Final = 600_000  # six for a tensor of an unusual form; one byte in the file is up to 200 in memory
 
 
 class Truncated(Damaged):

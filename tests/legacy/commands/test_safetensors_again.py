@@ -54,6 +54,13 @@ def test_verify_sees_what_changed_in_the_json(made: Path, tmp_path: Path, before
     assert legacy("verify", made, tmp_path / "b.safetensors").status == 1
 
 
+def test_both_may_be_called_otherwise(made: Path, tmp_path: Path) -> None:
+    for suffix in (".safetensors", ".json"):
+        made.with_suffix(suffix).rename(tmp_path / f"best{suffix}")
+    found = legacy("inspect", tmp_path / "best.safetensors", "--json").json
+    assert found["hyper_parameters"]["cids"] == [1, 2] and found["epoch"] == 7
+
+
 def test_inspect_tells_the_hyper_parameters(made: Path) -> None:
     found = legacy("inspect", made, "--json").json
     assert found["hyper_parameters"]["cids"] == [1, 2] and found["state_dict"] == 3 and found["epoch"] == 7
