@@ -21,9 +21,12 @@ def write_tree(root: Path, files: Mapping[str, str | bytes]) -> Path:
     return root
 
 
+TREES = tempfile.TemporaryDirectory(prefix="trees-")  # gone with the process: hypothesis makes thousands
+
+
 def overlay(files: Mapping[str, str | bytes]) -> Overlay:
     """An overlay, without edits, on a folder that holds `files`."""
-    return Overlay(Tree(write_tree(Path(tempfile.mkdtemp(prefix="tree-")), files)))
+    return Overlay(Tree(write_tree(Path(tempfile.mkdtemp(dir=TREES.name)), files)))
 
 
 def plan_of(*steps: dict[str, Any], roots: list[str] | None = None) -> Plan:

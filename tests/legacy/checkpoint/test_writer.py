@@ -175,9 +175,9 @@ def test_only_where_it_is_to_be_synced_is_the_disk_waited_for(
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc")
-def test_half_a_gigabyte_takes_no_memory(tmp_path: Path) -> None:
+def test_tensors_larger_than_the_memory_allowed(tmp_path: Path) -> None:
     with torch.serialization.skip_data():  # a hole of that size
-        torch.save({"state_dict": {"w": torch.empty(130_000_000)}}, tmp_path / "a")
+        torch.save({"state_dict": {"w": torch.empty(50_000_000)}}, tmp_path / "a")
     done = alone(
         """
 import os, re, sys
@@ -190,7 +190,7 @@ with checkpoint.source.open() as descriptor:
         digest(checkpoint, descriptor, tensor)
 for write in (write_ckpt, write_safetensors):
     write(checkpoint, checkpoint.root, sys.argv[2], {})
-    assert os.path.getsize(sys.argv[2]) > 520_000_000
+    assert os.path.getsize(sys.argv[2]) > 200_000_000
 print(int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) // 1024)
 """,
         tmp_path / "a",

@@ -96,7 +96,8 @@ def patch(state):
 
     pl.Trainer.__init__ = init
     pl.LightningModule.log = logged
-    pl.loggers.WandbLogger = lambda project, name, save_dir: CSVLogger(tempfile.mkdtemp(), name="csv")
+    logs = tempfile.TemporaryDirectory()
+    pl.loggers.WandbLogger = lambda project, name, save_dir: CSVLogger(logs.name, name="csv")
 
 
 def run(script, argv, record):
