@@ -109,7 +109,9 @@ def _check_tensor(name: str, call: Call) -> None:
 
 
 def _is_refused(value: object) -> bool:
-    return type(value) is Call and type(value.function) is Global and verdict(value.function) == "refused"
+    """A name that nobody allowed, or a call of one."""
+    name = value.function if type(value) is Call else value
+    return type(name) is Global and verdict(name) == "refused"
 
 
 def _check_of_torch(name: str, args: object) -> None:

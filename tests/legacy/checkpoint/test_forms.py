@@ -91,3 +91,13 @@ def test_sizes_and_strides_of_a_nested_tensor_are_as_many(tmp_path: Path) -> Non
     write_ckpt(checkpoint, checkpoint.root, tmp_path / "b", {})
     with pytest.raises(Damaged, match="a nested tensor is not made of"):
         read(tmp_path / "b")
+
+
+def test_a_tensor_of_a_class_that_torch_does_not_take_is_refused_by_name(tmp_path: Path) -> None:
+    """A jagged one: plain torch loads it once `torch.nested` and `torch._dynamo` are imported, and not before."""
+    jagged = torch.nested.nested_tensor([torch.ones(2, 3), torch.ones(1, 3)], layout=torch.jagged)
+    checkpoint = saved(tmp_path / "a", {"jagged": jagged})
+    assert "torch.nested._internal.nested_tensor.NestedTensor" in checkpoint.globals.refused
+    write_ckpt(checkpoint, checkpoint.root, tmp_path / "b", {}, allow=checkpoint.globals.refused)
+    again = torch.load(tmp_path / "b", weights_only=False)["jagged"]
+    assert [part.shape for part in again.unbind()] == [(2, 3), (1, 3)]
