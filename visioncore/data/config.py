@@ -16,6 +16,8 @@ from visioncore.reading import read
 PROVENANCE = ("visual", "qcmissing", "qccontam", "cidsqc", "snr", "missingth", "contamth")
 # what the model reads of it, not the data
 OF_THE_MODEL = ("adapter", "readout", "behavior_dim")
+# what a sample has of one frame; the others may be histories, and the stimulus always is
+SINGLE = ("robs", "dfs", "behavior")
 FOLDER_OF_LAB = {"yates": "{subject}_{date}", "rowley": "{date}_{subject}"}
 _SESSION = re.compile(r"(?P<subject>.+)_(?P<date>\d{4}-\d{2}-\d{2})")
 
@@ -101,6 +103,12 @@ class DatasetConfig:
                 raise ValueError(
                     f"keys_lags.{name} is a number of frames back, 0 or more, or a list of them; {lags} found"
                 )
+            if name == "stim" and not isinstance(lags, tuple):
+                raise ValueError(f"keys_lags.stim is a list of frames back, {lags} found; [{lags}] is a history of one")
+            if name in SINGLE and isinstance(lags, tuple):
+                raise ValueError(f"keys_lags.{name} is one number of frames back, {list(lags)} found")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed is a whole number from 0 to {2**32 - 1}, {self.seed} found")
 
     @property
     def folder(self) -> str:

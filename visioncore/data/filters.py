@@ -6,6 +6,7 @@ To add one: a function `(recording, session folder, **arguments) -> bool mask`, 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def _parse(step: Any, where: str) -> tuple[str, dict[str, Any]]:
             raise ConfigError(
                 f"{where}: filter {name} has no argument {key!r}{nearest(str(key), known) or f'; known are {known}'}"
             )
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise ConfigError(f"{where}: {name}.{key} is a number, {value!r} found")
     return str(name), dict(arguments)
 
@@ -114,6 +115,8 @@ def missing_pct(recording: Recording, session: Path, threshold: float = 45.0) ->
 
 def _truncation(path: Path) -> tuple[Any, Any, Any]:
     """window_blocks (W, 2) in seconds of `t_bins`, cid (W,), mpcts (W,)."""
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path} is no file")  # one would wait for ever for what a pipe gives
     try:
         with np.load(path) as file:
             blocks, cids, percent = (file[name] for name in ("window_blocks", "cid", "mpcts"))
@@ -130,4 +133,7 @@ def _truncation(path: Path) -> tuple[Any, Any, Any]:
             f"{path}: window_blocks (W, 2), cid (W,) and mpcts (W,) are expected; "
             f"{blocks.shape}, {cids.shape} and {percent.shape} found"
         )
+    for name, values in {"window_blocks": blocks, "cid": cids, "mpcts": percent}.items():
+        if values.dtype.kind not in "biuf":
+            raise DataError(f"{path}: {name} are numbers, an array of {values.dtype} found")
     return blocks, cids, percent

@@ -5,9 +5,11 @@ To add one: a function `(x, **arguments)`, decorated; a bare value in the YAML g
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import field, make_dataclass
+from typing import Any, get_type_hints
 
 import torch
 from torch import Tensor
@@ -16,6 +18,7 @@ from torch.nn import functional as F
 from visioncore.data.adaptation import DynamicalAdaptation
 from visioncore.data.errors import DataError
 from visioncore.errors import ConfigError, nearest, one_of
+from visioncore.reading import read
 
 OPS: dict[str, Callable[..., Tensor]] = {}
 DTYPES = ("float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool")
@@ -27,9 +30,18 @@ def op(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def apply(x: Tensor, step: Any) -> Tensor:
-    """One entry of `ops`, `{name: argument}` or a name alone. Raises ConfigError, DataError where the length changes."""
+    """One entry of `ops`, `{name: argument}` or a name alone.
+
+    Raises ConfigError: arguments that do not fit the covariate; DataError: the length changes, or there is nothing to divide by.
+    """
     name, arguments = parse(step)
-    out = OPS[name](x, **arguments)
+    try:
+        out = OPS[name](x, **arguments)
+    except (ConfigError, DataError):
+        raise
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        told = str(error).split("\n", 1)[0]
+        raise ConfigError(f"op {step!r} does not fit a covariate of shape {tuple(x.shape)}: {told}") from error
     if len(out) != len(x):
         raise DataError(
             f"op {name} makes {len(out)} frames of {len(x)}; one that keeps the frames is expected ({_hint(name)})"
@@ -38,7 +50,7 @@ def apply(x: Tensor, step: Any) -> Tensor:
 
 
 def parse(step: Any) -> tuple[str, dict[str, Any]]:
-    """Name and arguments of an entry of `ops`. Raises ConfigError: no such op or argument, with the nearest."""
+    """Name and arguments of an entry of `ops`. Raises ConfigError: no such op or argument, with the nearest, or no such value."""
     if isinstance(step, str):
         step = {step: None}
     if not isinstance(step, Mapping) or len(step) != 1:
@@ -55,12 +67,20 @@ def parse(step: Any) -> tuple[str, dict[str, Any]]:
         if not known:
             raise ConfigError(f"op {name} takes no argument, {given!r} found")
         given = {known[0]: given}
-    for key in given:
-        if key not in known:
-            raise ConfigError(
-                f"op {name} has no argument {key!r}{nearest(str(key), known) or f'; known are {known or None}'}"
-            )
-    return str(name), dict(given)
+    return str(name), vars(read(_arguments(OPS[name]), given, "", f"op {name}"))
+
+
+@functools.cache
+def _arguments(function: Callable[..., Tensor]) -> type[Any]:
+    """A dataclass of an op's arguments, by which `read` judges them."""
+    hints, parameters = get_type_hints(function), list(inspect.signature(function).parameters.values())[1:]
+    return make_dataclass(
+        function.__name__,
+        [
+            (each.name, hints[each.name], field() if each.default is each.empty else field(default=each.default))
+            for each in parameters
+        ],
+    )
 
 
 def _hint(name: str) -> str:
@@ -91,7 +111,13 @@ def mul(x: Tensor, factor: float = 1.0) -> Tensor:
 
 @op
 def maxnorm(x: Tensor) -> Tensor:
-    return x / x.abs().max()
+    """By the greatest magnitude. Raises DataError: it is 0, as in a trace without movement."""
+    scale = x.abs().max()
+    if scale == 0:
+        raise DataError(
+            "op maxnorm divides by the greatest magnitude, and it is 0; leave the op or the recording's type out"
+        )
+    return x / scale
 
 
 @op

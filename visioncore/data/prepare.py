@@ -16,10 +16,12 @@ from visioncore.data.dataset import Frames, SessionDataset
 from visioncore.data.errors import DataError
 from visioncore.data.filters import check_filters, filtered
 from visioncore.data.formats import SUFFIXES, find_recording, read_recording
+from visioncore.data.gaps import bridged, check_numbers
 from visioncore.data.recording import Recording
 from visioncore.data.resample import downsampled
 from visioncore.data.splits import split_by_trial
 from visioncore.data.transforms import check_transforms, transformed
+from visioncore.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,10 @@ def prepare_session(raw: Mapping[str, Any], compat: Compat | None = None) -> Pre
             raise DataError(f"{source}: there is no recording {folder / 'datasets' / kind} ({', '.join(SUFFIXES)})")
         try:
             part, later = _prepared(read_recording(path), config, folder, compat)
+        except ConfigError as error:
+            raise ConfigError(f"{source}: {error} (in {path})") from error
         except DataError as error:
-            raise DataError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+            raise DataError(str(error) if str(path) in str(error) else f"{_placed(path, config)}: {error}") from error
         parts.append(part)
         normalise_later |= later
     train, val = _split(parts, config, compat)
@@ -69,6 +73,13 @@ def prepare_session(raw: Mapping[str, Any], compat: Compat | None = None) -> Pre
     return PreparedSession(session.name, SessionDataset(session, train), SessionDataset(session, val), prepared)
 
 
+def _placed(path: Path, config: DatasetConfig) -> str:
+    """The recording, and how frames are counted where that is not as they were recorded."""
+    if config.sampling is None or config.sampling.factor == 1:
+        return str(path)
+    return f"{path} at {config.sampling.target_rate:g} Hz"
+
+
 def _prepared(recording: Recording, config: DatasetConfig, folder: Path, compat: Compat) -> tuple[Recording, bool]:
     """At the model's rate, with masks, transforms, and the cells of the config alone."""
     if config.sampling is not None:
@@ -79,13 +90,14 @@ def _prepared(recording: Recording, config: DatasetConfig, folder: Path, compat:
     recording = filtered(recording, config.datafilters, folder)
     if "dfs" not in recording:
         recording = Recording({**recording.covariates, "dfs": _history(recording, config)}, recording.metadata)
+    cids = torch.tensor(config.cids)
+    inputs = {transform.source for transform in config.transforms.values()} | set(config.keys_lags)
+    counts = (_of_cells(recording["dfs"], cids) > 0).any(1)
+    recording = bridged(recording, inputs - {"stim", "robs", "dfs"}, counts)
     recording, normalise_later = transformed(recording, config.transforms, compat)
     covariates = dict(recording.covariates)
-    cids = torch.tensor(config.cids)
     covariates["robs"] = covariates["robs"][:, cids].float()
-    dfs = covariates["dfs"].float()
-    dfs = dfs if dfs.dim() > 1 else dfs[:, None]
-    covariates["dfs"] = dfs if dfs.shape[1] in (1, len(cids)) else dfs[:, cids]
+    covariates["dfs"] = _of_cells(covariates["dfs"], cids)
     for name in config.keys_lags:
         if name not in covariates:
             raise DataError(f"keys_lags names {name!r}, and there is no such covariate; found {sorted(covariates)}")
@@ -96,7 +108,15 @@ def _prepared(recording: Recording, config: DatasetConfig, folder: Path, compat:
     if "behavior" in covariates:
         behavior = covariates["behavior"].float()
         covariates["behavior"] = behavior if behavior.dim() > 1 else behavior[:, None]
+    check_numbers(covariates, config.keys_lags.keys(), config.cids)
     return Recording(covariates, recording.metadata), normalise_later
+
+
+def _of_cells(dfs: Tensor, cids: Tensor) -> Tensor:
+    """(T, 1), or (T, N) of the cells of the config."""
+    dfs = dfs.float()
+    dfs = dfs if dfs.dim() > 1 else dfs[:, None]
+    return dfs if dfs.shape[1] in (1, len(cids)) else dfs[:, cids]
 
 
 def _history(recording: Recording, config: DatasetConfig) -> Tensor:

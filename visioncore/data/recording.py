@@ -43,7 +43,8 @@ class Recording:
         return name in self.covariates
 
     def checked(self, source: str) -> Recording:
-        """Itself. Raises DataError: `stim` or `robs` missing, empty or misshapen, or a stimulus that is not finite."""
+        """Itself. Raises DataError: `stim` or `robs` missing, empty or misshapen, a stimulus that is not finite, or several values
+        a frame where there is one."""
         for name, axes in (("stim", "(T, H, W)"), ("robs", "(T, units)")):
             value = self.covariates.get(name)
             if value is None:
@@ -55,4 +56,7 @@ class Recording:
                 raise DataError(
                     f"{source}: the stimulus is not finite, first in frame {frame}; mend the recording or leave its type out"
                 )
+        for name in ("trial_inds", "t_bins", "dpi_valid", "psth_inds"):
+            if name in self and self[name].numel() != self.frames:
+                raise DataError(f"{source}: {name} is (T,), {tuple(self[name].shape)} found")
         return self

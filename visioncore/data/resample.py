@@ -16,8 +16,8 @@ INDICES = ("trial_inds",)
 
 
 def downsampled(recording: Recording, factor: int, compat: Compat) -> Recording:
-    """`factor` frames become one: spikes summed, stimulus and indices those of the first, all else averaged; a last, incomplete
-    one is left out. `psth_inds` count frames and are divided. Raises DataError where nothing is left.
+    """`factor` frames become one: spikes summed, stimulus and indices those of the first, all else averaged over what is
+    not NaN; a last, incomplete one is left out. `psth_inds` count frames and are divided. Raises DataError where nothing is left.
     """
     if factor == 1:
         return recording
@@ -41,7 +41,8 @@ def _reduced(name: str, value: Tensor, frames: int, factor: int, indices: tuple[
     if name in SUMMED:
         return groups.sum(1, dtype=value.dtype)
     if value.is_floating_point():
-        return groups.mean(1)
+        # nanmean() may differ from mean() in the last bit
+        return groups.nanmean(1) if groups.isnan().any() else groups.mean(1)
     if value.dtype == torch.bool:
         return groups.any(1)
     return groups.sum(1).div(factor, rounding_mode="floor").to(value.dtype)

@@ -22,7 +22,8 @@ def split_by_trial(trials: Tensor, frames: Tensor, fraction: float, seed: int, c
             seeding(seed)
     else:
         generator = torch.Generator().manual_seed(seed)
-    unique = torch.unique(trials[frames])
-    train = unique[torch.randperm(len(unique), generator=generator)[: int(len(unique) * fraction)]]
-    chosen = torch.isin(trials[frames], train)
+    # numpy's, because torch's do not know every type of number
+    unique, of_frame = (torch.from_numpy(each) for each in np.unique(trials[frames].numpy(), return_inverse=True))
+    train = torch.randperm(len(unique), generator=generator)[: int(len(unique) * fraction)]
+    chosen = torch.isin(of_frame, train)
     return frames[chosen], frames[~chosen]

@@ -40,7 +40,10 @@ def transformed(recording: Recording, transforms: Mapping[str, Transform], compa
                 f"transforms.{label}: there is no covariate {transform.source!r} in the recording"
                 f"{nearest(transform.source, known) or f'; found {sorted(known)}'}"
             )
-        value, left = _run(transform, recording[transform.source], compat)
+        try:
+            value, left = _run(transform, recording[transform.source], compat)
+        except (ConfigError, DataError) as error:
+            raise type(error)(f"transforms.{label}: {error}") from error
         pending |= left
         target = transform.target
         if transform.concatenate and target in exposed:

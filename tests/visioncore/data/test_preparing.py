@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,9 @@ def test_quality_control_that_cannot_be_read(tmp_path: Path) -> None:
     np.savez(path, window_blocks=np.zeros((2, 3)), cid=np.zeros(2), mpcts=np.zeros(2))
     with pytest.raises(DataError, match=r"\(2, 3\)"):
         filtered(recording, block, tmp_path)
+    np.savez(path, window_blocks=np.zeros((2, 2)), cid=np.zeros(2), mpcts=np.array(["5", "6"]))
+    with pytest.raises(DataError, match="mpcts are numbers"):
+        filtered(recording, block, tmp_path)
     np.savez(path, cid=np.zeros(2))
     with pytest.raises(DataError, match="window_blocks"):
         filtered(recording, block, tmp_path)
@@ -315,6 +319,7 @@ def test_a_rate_that_is_half(tmp_path: Path) -> None:
             "`unsqueeze: 1` adds the channel axis",
         ),
         ({"transforms": {"robs": {"source": "robs", "ops": [{"smooth": 40}]}}}, {}, "does not fit into 100 frames"),
+        ({}, {"trial_inds": torch.zeros(100, 2)}, r"trial_inds is \(T,\), \(100, 2\) found"),
     ],
 )
 def test_sessions_that_cannot_be(
@@ -344,6 +349,13 @@ def test_sessions_that_cannot_be(
         ({"datafilters": {"dfs": {"ops": [{"missing_pct": {"theshold": 45}}]}}}, "did you mean 'threshold'"),
         ({"datafilters": {"dfs": {"ops": [{"valid_nlag": 3}]}}}, "did you mean 'valid_nlags'"),
         ({"datafilters": {"dfs": {"ops": [{"valid_nlags": "many"}]}}}, "n_lags is a number"),
+        ({"datafilters": {"dfs": {"ops": [{"valid_nlags": math.nan}]}}}, "n_lags is a number, nan found"),
+        ({"keys_lags": {"robs": 0, "stim": 0}}, r"keys_lags.stim is a list of frames back, 0 found"),
+        ({"keys_lags": {"robs": [0, 1], "stim": [0]}}, r"keys_lags.robs is one number of frames back, \[0, 1\] found"),
+        ({"keys_lags": {"robs": 0, "stim": [0], "dfs": [0, 1]}}, "keys_lags.dfs is one number"),
+        ({"keys_lags": {"robs": 0, "stim": [0], "behavior": [0, 1]}}, "keys_lags.behavior is one number"),
+        ({"seed": -1}, "seed is a whole number from 0"),
+        ({"seed": 2**70}, "seed is a whole number"),
     ],
 )
 def test_configs_that_cannot_be_are_told_before_anything_is_read(
@@ -353,6 +365,41 @@ def test_configs_that_cannot_be_are_told_before_anything_is_read(
     with pytest.raises(ConfigError, match=sentence) as caught:
         prepare_session(config(tmp_path, **more))
     assert str(tmp_path / "Allen.yaml") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("step", "sentence"),
+    [
+        ({"unsqueeze": "one"}, "op unsqueeze: axis is a whole number, 'one' found"),
+        ("unsqueeze", "op unsqueeze: axis is missing"),
+        ({"mul": "2x"}, "op mul: factor is a number, '2x' found"),
+        ({"temporal_basis": {"peak_range_ms": 5}}, "op temporal_basis: peak_range_ms is a list of 2 × number, 5 found"),
+        ({"temporal_basis": {"history_bins": 0}}, "history_bins"),
+        ({"unsqueeze": 9}, r"op {'unsqueeze': 9} does not fit a covariate of shape \(100, 2\): .*gaborium.dset"),
+        ({"diff": {"axis": 5}}, r"does not fit a covariate of shape \(100, 2\)"),
+        ({"splitrelu": {"split_dim": 7}}, r"does not fit a covariate of shape \(100, 2\)"),
+    ],
+)
+def test_ops_that_cannot_be_are_told_with_their_transform(tmp_path: Path, step: Any, sentence: str) -> None:
+    recorded(tmp_path, eyepos=torch.rand(100, 2))
+    with pytest.raises(ConfigError, match=rf"Allen\.yaml: transforms\.eye: .*{sentence}"):
+        prepare_session(config(tmp_path, transforms={"eye": {"source": "eyepos", "ops": [step]}}))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.uint64, torch.float32])
+def test_trials_are_split_alike_whatever_numbers_they_have(dtype: torch.dtype) -> None:
+    trials, frames = torch.arange(60) // 6 + 3, torch.arange(5, 60)
+    expected = split_by_trial(trials, frames, 0.7, 1, NOW)
+    assert all(map(torch.equal, split_by_trial(trials.to(dtype), frames, 0.7, 1, NOW), expected))
+
+
+def test_a_pipe_does_not_hold_a_reader_up(tmp_path: Path) -> None:
+    recorded(tmp_path)
+    path = tmp_path / "sessions" / "Allen_2022-02-16" / "datasets" / "gaborium.dset"
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(DataError, match="neither file nor folder"):
+        prepare_session(config(tmp_path))
 
 
 def test_where_sessions_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,8 @@ def read_recording(path: str | Path) -> Recording:
     path = Path(path)
     if not path.exists():
         raise DataError(f"{path}: there is no such recording")
+    if not (path.is_file() or path.is_dir()):
+        raise DataError(f"{path} is neither file nor folder")  # one would wait for ever for what a pipe gives
     try:
         recording: Recording = _module(path).read(path)
     except DataError as error:
