@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -21,7 +22,7 @@ from typing import Any
 
 from regression import trace
 from regression.record import ROOT, check, finished, surroundings
-from regression.recorder.child import Job, run
+from regression.recorder.child import Job, read, run
 
 START = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from regression.pool import serve; sys.path.remove({str(ROOT)!r}); serve()"
 
@@ -53,17 +54,19 @@ class Pool:
         """
         check(job, folder)
         server = self._free.get()
-        try:
-            assert server.stdin is not None and server.stdout is not None
-            absolute = {**asdict(job), "out": str(Path(job.out).absolute())}
-            order = {"job": absolute, "folder": str(folder), "environment": dict(environment)}
-            server.stdin.write(json.dumps(order) + "\n")
-            server.stdin.flush()
-            answer = server.stdout.readline()
-        finally:
-            self._free.put(server)
-        status = int(answer) if answer.strip() else 1
-        return finished(job, status, Path(f"{job.out}.log").read_text() if status else "")
+        with tempfile.TemporaryDirectory() as aside:
+            told = Path(aside) / "end"
+            try:
+                assert server.stdin is not None and server.stdout is not None
+                absolute = {**asdict(job), "out": str(Path(job.out).absolute())}
+                order = {"job": absolute, "told": str(told), "folder": str(folder), "environment": dict(environment)}
+                server.stdin.write(json.dumps(order) + "\n")
+                server.stdin.flush()
+                answer = server.stdout.readline()
+            finally:
+                self._free.put(server)
+            status = int(answer) if answer.strip() else 1
+            return finished(job, status, told, Path(f"{job.out}.log").read_text() if status else "")
 
     def close(self) -> None:
         for server in self._servers:
@@ -104,8 +107,8 @@ def serve() -> None:
 
 
 def _run(order: dict[str, Any]) -> int:
-    told = order["job"]
-    log = os.open(f"{told['out']}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    job = read(order["job"])
+    log = os.open(f"{job.out}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -113,7 +116,7 @@ def _run(order: dict[str, Any]) -> int:
     os.environ.update(order["environment"])
     looked_up = order["environment"].get("PYTHONPATH", "")
     sys.path[:0] = [folder for folder in looked_up.split(os.pathsep) if folder]
-    status = run(Job(**{**told, "command": tuple(told["command"])}))
+    status = run(job, Path(order["told"]))
     sys.stdout.flush()
     sys.stderr.flush()
-    return status & 0xFF
+    return status

@@ -5,21 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from regression import trace
-from regression.recorder.child import (
-    FAILED,
-    NEVER_TRAINED,
-    NO_MODULE,
-    OTHER_PROCESS_FAILED,
-    ROOT,
-    TRAINED_TWICE,
-    Job,
-    started,
-)
+from regression.recorder.child import ROOT, End, Job, started
 
 __all__ = ["ROOT", "RecordingError", "check", "finished", "record", "surroundings"]
 
@@ -44,15 +36,17 @@ def record(
             as `job.out` where there is no such trace yet, else beside it
     """
     check(job, folder or Path())
-    process = subprocess.run(
-        started(replace(job, out=str(Path(job.out).absolute())), python),
-        cwd=folder,
-        env=surroundings(environment),
-        stdout=subprocess.PIPE if quiet else sys.stderr,
-        stderr=subprocess.PIPE if quiet else None,
-        text=True,
-    )
-    return finished(job, process.returncode, process.stderr or "")
+    with tempfile.TemporaryDirectory() as aside:
+        told = Path(aside) / "end"
+        process = subprocess.run(
+            started(replace(job, out=str(Path(job.out).absolute())), python, told),
+            cwd=folder,
+            env=surroundings(environment),
+            stdout=subprocess.PIPE if quiet else sys.stderr,
+            stderr=subprocess.PIPE if quiet else None,
+            text=True,
+        )
+        return finished(job, process.returncode, told, process.stderr or "")
 
 
 def surroundings(environment: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -89,19 +83,28 @@ def _has_cuda() -> bool:
     return torch.cuda.is_available()
 
 
-def finished(job: Job, status: int, errors: str = "") -> trace.Trace:
-    """What came of it. Raises RecordingError, with the script's own last words where they were kept from the screen."""
+def finished(job: Job, status: int, told: Path, errors: str = "") -> trace.Trace:
+    """
+    What came of it, by its exit status and by what the run has `told` of its end.
+
+    Raises:
+        RecordingError: with the script's own last words where they were kept from the screen
+    """
+    end = End(told.read_text()) if told.exists() else End.UNTOLD
     script = " ".join(job.command[:2]) if job.command[0] == "-m" else job.command[0]
-    out, made = Path(job.out), _made(Path(job.out), keep=status not in (TRAINED_TWICE, NEVER_TRAINED, NO_MODULE))
-    if status == TRAINED_TWICE:
+    out, made = (
+        Path(job.out),
+        _made(Path(job.out), keep=end not in (End.TRAINED_TWICE, End.NEVER_TRAINED, End.NO_MODULE)),
+    )
+    if end is End.TRAINED_TWICE:
         raise RecordingError(
             f"{script} calls Trainer.fit twice, and a trace is of one training; record each with options that run it alone"
         )
-    if status == NEVER_TRAINED:
+    if end is End.NEVER_TRAINED:
         raise RecordingError(
             f"{script} ended without reaching Trainer.fit: there is nothing to record; does it need other arguments?"
         )
-    if status == NO_MODULE:
+    if end is End.NO_MODULE:
         raise RecordingError(f"there is no module {job.command[1]} to run; is its folder on PYTHONPATH?")
     if status == 0 and made and (made.complete or not job.save):  # a replay leaves when it has what it is for
         if made.path != out:
@@ -110,10 +113,13 @@ def finished(job: Job, status: int, errors: str = "") -> trace.Trace:
     if status == 0 and made is None:
         raise RecordingError(f"{script} ended before it had trained a batch: there is nothing to compare")
     how = {
-        0: "left Python before its end (os._exit, or a process that it became)",
-        FAILED: "failed",
-        OTHER_PROCESS_FAILED: "failed in another of its processes",
-    }.get(status, f"ended with status {status}")
+        End.CUT_SHORT: "was told to end in the middle of its training (sys.exit, or a signal)",
+        End.FAILED: "failed",
+        End.OTHER_PROCESS_FAILED: "failed in another of its processes",
+        End.UNTOLD: f"ended with status {status}"
+        if status
+        else "left Python before its end (os._exit, or a process that it became)",
+    }[end]
     kept = f"; {made.path} has the {len(made.steps)} steps before that" if made else ""
     raise RecordingError(f"{errors[-4000:]}{script} {how}{kept}")
 

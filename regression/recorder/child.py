@@ -7,11 +7,27 @@ import os
 import sys
 import traceback
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-TRAINED_TWICE, NEVER_TRAINED, FAILED, NO_MODULE, OTHER_PROCESS_FAILED = 120, 121, 122, 123, 124
+from regression.launch import has_module, run_module, run_script
+
+if TYPE_CHECKING:
+    from regression.recorder.recorder import Recorder
+
+
+class End(StrEnum):
+    """How a run ended, where its exit status cannot tell: every status may be the script's own. Told in a file to who started the run."""
+
+    UNTOLD = ""
+    TRAINED_TWICE = "trained twice"
+    NEVER_TRAINED = "never trained"
+    CUT_SHORT = "cut short"
+    FAILED = "failed"
+    NO_MODULE = "no module"
+    OTHER_PROCESS_FAILED = "other process failed"
 
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,19 +51,18 @@ class Job:
     rank: int = 0  # of its processes; only what the first one records is kept
 
 
-def run(job: Job) -> int:
+def run(job: Job, told: Path | None = None) -> int:
     """
-    Runs the script in this process, and records it.
+    Runs the script in this process, and records it. How it ended is `told` in this file, where its exit status does not say it.
 
     Returns:
-        its exit status: 0, or one of this module's, or the script's own
+        its exit status: the script's own, or 1
     """
     from regression import trace
-    from regression.launch import has_module, run_module, run_script
     from regression.recorder.environment import machine, make_deterministic, versions
     from regression.recorder.install import installed
     from regression.recorder.processes import Processes
-    from regression.recorder.recorder import Recorder, TwoFits
+    from regression.recorder.recorder import Recorder
     from regression.recorder.tensors import Capture
     from regression.trackers import stand_in_for_wandb
 
@@ -60,11 +75,11 @@ def run(job: Job) -> int:
         make_deterministic(job.seed)
     writer = trace.Writer(trace.unfinished(Path(job.out)) if job.rank == 0 else Path(os.devnull))
     header = {"record": "header", "format": trace.FORMAT, "level": "light" if job.light else "default"}
-    told = {"command": job.command, "seed": job.seed, "steps": job.steps, "device": job.device or "as the script says"}
+    asked = {"command": job.command, "seed": job.seed, "steps": job.steps, "device": job.device or "as the script says"}
     writer.write(
         {
             **header,
-            **told,
+            **asked,
             "deterministic": job.deterministic,
             "versions": versions(),
             "machine": machine(),
@@ -77,31 +92,52 @@ def run(job: Job) -> int:
     recorder = Recorder(writer, job.light, capture, leave_after_capture=not job.save)
     others = Processes(job)
     _step_aside()
-    status = FAILED
     try:
         with installed(recorder, overrides, job.save), others.started_alike():
-            if job.command[0] != "-m":
-                run_script(job.command[0], job.command[1:])
-            else:
-                sys.path.insert(0, os.getcwd())
-                if not has_module(job.command[1]):
-                    return NO_MODULE
-                run_module(job.command[1], job.command[2:])
-        status = 0 if others.ended_well() else OTHER_PROCESS_FAILED
-    except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else 0 if end.code is None else FAILED
-        if isinstance(end.code, str):
-            print(end.code, file=sys.stderr)
-    except TwoFits:
-        pass  # told by the number of fits, which a script cannot catch
-    except BaseException as error:
-        traceback.print_exception(error.with_traceback(_of_the_script(error)))
+            end, status = _ran(job.command, recorder)
+        if recorder.fits > 1:
+            end = End.TRAINED_TWICE
+        elif status == 0 and recorder.fits == 0:
+            end = End.NEVER_TRAINED
+        elif status == 0 and recorder.cut_short:
+            end = End.CUT_SHORT
+        elif status == 0 and not others.ended_well():
+            end = End.OTHER_PROCESS_FAILED
     finally:
         others.stop()
-        recorder.close(reached_end=status == 0)
-    if recorder.fits > 1:
-        return TRAINED_TWICE
-    return NEVER_TRAINED if status == 0 and recorder.fits == 0 else status
+    if status == 0 and not end and recorder.caught:
+        # whether that is a failure only the script knows
+        print(
+            f"{job.command[0]} went on after Trainer.fit had failed ({recorder.caught}): the trace has the steps before that",
+            file=sys.stderr,
+        )
+    recorder.close(reached_end=status == 0 and not end)
+    if told and end:
+        told.write_text(end)
+    return 1 if end else status
+
+
+def _ran(command: tuple[str, ...], recorder: Recorder) -> tuple[End, int]:
+    """Runs the script, and says how it ended."""
+    try:
+        if command[0] != "-m":
+            run_script(command[0], command[1:])
+        else:
+            sys.path.insert(0, os.getcwd())
+            if not has_module(command[1]):
+                return End.NO_MODULE, 1
+            run_module(command[1], command[2:])
+    except SystemExit as end:
+        if isinstance(end.code, int):
+            return End.UNTOLD, end.code & 0xFF  # what the system makes of it
+        if end.code is not None:
+            print(end.code, file=sys.stderr)
+        return End.UNTOLD, 0 if end.code is None else 1
+    except BaseException as error:
+        if recorder.fits < 2:  # else it is told by the number of fits, which a script cannot catch
+            traceback.print_exception(error.with_traceback(_of_the_script(error)))
+        return End.FAILED, 1
+    return End.UNTOLD, 0
 
 
 def _step_aside() -> None:
@@ -124,17 +160,18 @@ def _on_the_way(file: Path) -> bool:
     return Path(__file__).parents[1] in file.parents or str(file).startswith("<frozen ")
 
 
-def started(job: Job, python: str) -> list[str]:
-    """The command that runs and records `job`."""
-    return [python, "-c", START, json.dumps(asdict(job))]
+def started(job: Job, python: str, told: Path | None = None) -> list[str]:
+    """The command that runs and records `job`, as `run` does."""
+    return [python, "-c", START, json.dumps(asdict(job)), *([str(told)] if told else [])]
 
 
 def main() -> None:
-    """`python -c … JOB`: as `started` has it."""
-    told = json.loads(sys.argv[1])
-    told["command"] = tuple(told["command"])
+    """`python -c … JOB [FILE]`: as `started` has it."""
+    job, *told = sys.argv[1:]
     sys.path[:] = [folder for folder in sys.path if folder]  # the empty one is of `python -c`
-    status = run(Job(**told))
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status) if status in (TRAINED_TWICE, NEVER_TRAINED) else sys.exit(status)
+    sys.exit(run(read(json.loads(job)), *map(Path, told)))
+
+
+def read(told: dict[str, Any]) -> Job:
+    """The job that JSON tells."""
+    return Job(**{**told, "command": tuple(told["command"])})

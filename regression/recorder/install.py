@@ -60,10 +60,10 @@ def _lightning(package: Any, recorder: Recorder, overrides: dict[str, Any], save
     def fit(original: Any) -> Any:
         @functools.wraps(original)
         def fitted(self: Any, *args: Any, **kwargs: Any) -> Any:
-            recorder.fit(self)
-            for kind in {type(logger) for logger in self.loggers}:
-                replaced(stack, kind, "log_metrics", _outside(recorder))
-            return original(self, *args, **kwargs)
+            with recorder.fit():
+                for kind in {type(logger) for logger in self.loggers}:
+                    replaced(stack, kind, "log_metrics", _outside(recorder))
+                return original(self, *args, **kwargs)
 
         return fitted
 

@@ -64,14 +64,25 @@ class Recorder:
         self._warned: Counter[str] = Counter()
         self._outputs = Outputs(lambda: bool(self._phases) and not {"loss", "backward"} & self._phases.keys())
         self._module: Any = None
+        self.cut_short, self.caught = False, ""
         self._in_backward = False
 
     # the run's frame
 
-    def fit(self, trainer: Any) -> None:
+    @contextmanager
+    def fit(self) -> Iterator[None]:
+        """Around `Trainer.fit`. What leaves it early is told apart here, where no script has caught it yet."""
         self._fits += 1
         if self._fits > 1:
             raise TwoFits
+        try:
+            yield
+        except Exception as error:
+            self.caught = f"{type(error).__name__}: {error}"
+            raise
+        except BaseException:  # sys.exit, and so is a signal to Lightning
+            self.cut_short = True
+            raise
 
     def train_start(self, trainer: Any, module: Any) -> None:
         self._module = module

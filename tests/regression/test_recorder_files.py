@@ -40,6 +40,36 @@ def test_a_script_that_leaves_python_is_no_whole_run(pool: Pool, tmp_path: Path)
     assert len(trace.read(tmp_path / "run.trace").steps) == 16
 
 
+@pytest.mark.parametrize("end", ["killed", "0"])
+def test_a_run_that_is_told_to_end_in_the_middle_of_training_is_no_whole_run(
+    pool: Pool, tmp_path: Path, end: str
+) -> None:
+    record(pool, tmp_path, str(TINY), steps=7)
+    before = (tmp_path / "run.trace").read_bytes()
+    with pytest.raises(
+        RecordingError, match=r"tiny\.py was told to end in the middle .*\.part has the [56] steps before"
+    ):
+        record(pool, tmp_path, str(TINY), "--fault", f"in the middle {end}")
+    assert (tmp_path / "run.trace").read_bytes() == before
+    assert not trace.read(tmp_path / "run.trace.part").complete
+
+
+@pytest.mark.parametrize("status", [120, 121, 124])
+def test_every_exit_status_may_be_the_scripts_own(pool: Pool, tmp_path: Path, status: int) -> None:
+    with pytest.raises(RecordingError, match=rf"tiny\.py ended with status {status}; .*run\.trace has the 5 steps"):
+        record(pool, tmp_path, str(TINY), "--fault", f"in the middle {status}")
+
+
+def test_a_script_that_catches_an_error_of_its_training_and_goes_on_is_told(pool: Pool, tmp_path: Path) -> None:
+    fit = "\ntrainer.fit(net, *loaders)\n"
+    script = TINY.read_text().replace(fit, f"\ntry: {fit.strip()}\nexcept RuntimeError: pass\n")
+    (tmp_path / "goes_on.py").write_text(script)
+    made = record(pool, tmp_path, "goes_on.py", "--fault", "in the middle raises")
+    assert len(made.steps) == 5 and made.complete
+    told = "goes_on.py went on after Trainer.fit had failed (RuntimeError: no such batch)"
+    assert told in (tmp_path / "run.trace.log").read_text()
+
+
 def test_a_second_training_whose_error_is_caught_is_told(pool: Pool, tmp_path: Path) -> None:
     script = TINY.read_text().replace(
         "    trainer.fit(net, *loaders)\n", "    try: trainer.fit(net, *loaders)\n    except BaseException: pass\n"

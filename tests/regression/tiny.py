@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 
 import torch
@@ -25,6 +26,15 @@ if fault == "raises":
     raise RuntimeError("no such recording")
 if fault == "never fits":
     sys.exit(0)
+
+
+def in_the_middle(what):
+    if what == "killed":
+        os.kill(os.getpid(), signal.SIGTERM)
+    elif what == "raises":
+        raise RuntimeError("no such batch")
+    else:
+        sys.exit(int(what))
 
 
 class Net(pl.LightningModule):
@@ -61,6 +71,10 @@ class Net(pl.LightningModule):
     def on_before_optimizer_step(self, optimizer):
         if fault == "gradient":
             self.head.weight.grad.data.mul_(1.5)
+
+    def on_train_batch_start(self, batch, batch_idx):
+        if fault.startswith("in the middle") and self.trainer.global_step == 5:
+            in_the_middle(fault.removeprefix("in the middle "))
 
     def on_train_batch_end(self, outputs, batch, batch_idx):
         if fault == "after the step":
