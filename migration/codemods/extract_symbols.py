@@ -12,14 +12,17 @@ from migration.analysis import modules
 from migration.analysis.importers import Renames, repoint, root_lines
 from migration.analysis.imports import module_text, render_from
 from migration.analysis.source import Source, Unparsable
-from migration.analysis.units import Unit, is_script
+from migration.analysis.units import Unit, is_script, units_of
 from migration.codemods import Context, Finding, Moved, Outcome, codemod
 from migration.errors import BadInput
-from migration.extraction.layout import Layout, layout_of
+from migration.extraction.layout import Layout, imported_from, layout_of
+from migration.extraction.names import Scope
 from migration.extraction.remainder import Remainder
 from migration.extraction.target import Composer
 from migration.plan import EntryPoint, ExtractSymbols
 from migration.tree import Overlay
+
+MADE = "was taken apart into: import it from here."
 
 
 @codemod(ExtractSymbols)
@@ -30,12 +33,14 @@ def extract_symbols(step: ExtractSymbols, tree: Overlay, context: Context) -> Ou
         raise BadInput(f"{where}: field 'source': {step.source}: {tree.absence(step.source)}")
     outcome = Outcome()
     try:
+        if ("layout", step.source) not in context.memo and _settled(step, tree):
+            return _already_done(step)  # and whoever has something left to do makes the layout, and writes the source
         layout = _layout(tree, step, context, outcome)
     except Unparsable as error:
         raise BadInput(f"{where}: {error}; a file that a step names has to parse") from error
     moving = layout.moving(step.target)
     if not moving or not any(n in layout.names for n in step.symbols):
-        return Outcome("already done", f"{', '.join(step.symbols)} already in {step.target}")
+        return _already_done(step)
     if tree.exists(step.target) and step.target not in outcome.edits and not tree.source(step.target).parses:
         raise BadInput(f"{where}: field 'target': {step.target} is there and does not parse")
     names = {n: step.target for u in moving for n in sorted(u.binds)}
@@ -51,6 +56,18 @@ def extract_symbols(step: ExtractSymbols, tree: Overlay, context: Context) -> Ou
     along = [n for n in names if n not in step.symbols]
     outcome.summary = f"{listed} → {step.target}" + (f" (with {', '.join(along)})" if along else "")
     return outcome
+
+
+def _settled(step: ExtractSymbols, tree: Overlay) -> bool:
+    """Whether an earlier run has carried the step out: every symbol is at home in the target, none in the source."""
+    if not tree.exists(step.target) or not tree.source(step.target).parses:
+        return False
+    source, target = (Scope(tuple(units_of(tree.source(p)))) for p in (step.source, step.target))
+    return all(target.definitions(s) and not source.definitions(s) for s in step.symbols)
+
+
+def _already_done(step: ExtractSymbols) -> Outcome:
+    return Outcome("already done", f"{', '.join(step.symbols)} already in {step.target}")
 
 
 def _layout(tree: Overlay, step: ExtractSymbols, context: Context, outcome: Outcome) -> Layout:
@@ -94,22 +111,8 @@ def _layout(tree: Overlay, step: ExtractSymbols, context: Context, outcome: Outc
 
 def _wanted(tree: Overlay, path: str, roots: list[str]) -> set[str]:
     """Names that other files import from the module at `path`; all it binds would be too much to keep."""
-    found: set[str] = set()
-    for importer in tree.mentioning(path.removesuffix(".py").rsplit("/", 1)[-1], suffixes=(".py",)):
-        source = tree.source(importer)
-        if importer == path or not source.parses:
-            continue
-        hints = modules.path_hints(source)
-        for node in source.imports:
-            if isinstance(node, ast.ImportFrom):
-                resolved = (
-                    modules.resolve_relative(tree, node.module, node.level, importer)
-                    if node.level
-                    else (modules.resolve_absolute(tree, node.module or "", importer, roots, hints) or ("", ""))[0]
-                )
-                if resolved == path:
-                    found |= {a.name for a in node.names}
-    return found
+    importers = tree.mentioning(path.removesuffix(".py").rsplit("/", 1)[-1], suffixes=(".py",))
+    return set().union(*(imported_from(tree, path, importer, roots) for importer in importers if importer != path))
 
 
 def _with_root(tree: Overlay, source: Source, text: str, layout: Layout, context: Context) -> str:
@@ -146,12 +149,32 @@ def _packages(tree: Overlay, step: ExtractSymbols, layout: Layout, context: Cont
         folder = modules.folder_of(init)
         edits[init] = f'"""{folder.rsplit("/", 1)[-1].capitalize()} package."""\n'.encode()
     own = modules.join(modules.folder_of(step.target), "__init__.py")
-    fresh = not any(
-        modules.folder_of(p) == modules.folder_of(own) and p.endswith(".py") and p != own for p in _base(tree).paths()
+    folder = modules.folder_of(own)
+    there = _exported(tree, own)
+    fresh = there is not None or not any(
+        modules.folder_of(p) == folder and p.endswith(".py") and p != own for p in _base(tree).paths()
     )
-    if fresh and step.target != own and (own in edits or (tree.exists(own) and not _base_has_code(tree, own))):
-        edits[own] = _exports(modules.folder_of(own), layout, context)
+    if fresh and step.target != own and (own in edits or there is not None or not _base_has_code(tree, own)):
+        edits[own] = _exports(folder, layout, context, there or {})
     return edits
+
+
+def _exported(tree: Overlay, init: str) -> dict[str, tuple[str, bool]] | None:
+    """What an `__init__` that is as the tool makes them exports: name to (module, on demand). None where it is another's."""
+    if not tree.exists(init) or MADE not in tree.source(init).text or not tree.source(init).parses:
+        return None
+    found: dict[str, tuple[str, bool]] = {}
+    for node in tree.source(init).tree.body[1:]:
+        match node:
+            case ast.ImportFrom(level=1, module=str(module)) if not any(a.asname for a in node.names):
+                found |= {a.name: (module, False) for a in node.names}
+            case ast.Assign(targets=[ast.Name("_LAZY")]):
+                found |= {name: (module, True) for name, module in ast.literal_eval(node.value).items()}
+            case ast.Assign(targets=[ast.Name("__all__")]) | ast.FunctionDef(name="__getattr__"):
+                pass
+            case _:
+                return None
+    return found
 
 
 def _base(tree: Overlay) -> Overlay:
@@ -167,13 +190,19 @@ def _base_has_code(tree: Overlay, path: str) -> bool:
     return any(not (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)) for n in body)
 
 
-def _exports(folder: str, layout: Layout, context: Context) -> bytes:
-    """The text of a new package's `__init__`: every public name that the plan puts into one of its modules."""
+def _exports(folder: str, layout: Layout, context: Context, there: dict[str, tuple[str, bool]]) -> bytes:
+    """The text of a new package's `__init__`: every public name that the plan puts into one of its modules, beside those
+    that are `there` from another source or an earlier run.
+    """
     public: dict[str, list[str]] = {}
+    for name, (module, _) in there.items():
+        public.setdefault(modules.join(folder, module.replace(".", "/") + ".py"), []).append(name)
     for step in context.steps(ExtractSymbols):
         if modules.folder_of(step.target) == folder:
-            public.setdefault(step.target, []).extend(s for s in step.symbols if not s.startswith("_"))
+            listed = public.setdefault(step.target, [])
+            listed += [s for s in step.symbols if not s.startswith("_") and s not in listed]
     lead_back = {t for t in public if _leads_back(layout, t, folder)}
+    lead_back |= {modules.join(folder, f"{module}.py") for module, on_demand in there.values() if on_demand}
     eager = {t: names for t, names in public.items() if t not in lead_back}
     lazy = {n: t.rsplit("/", 1)[-1].removesuffix(".py") for t in public if t in lead_back for n in public[t]}
     lines = [
@@ -193,7 +222,7 @@ def _exports(folder: str, layout: Layout, context: Context) -> bytes:
         if lazy
         else ""
     )
-    head = f'"""What {layout.source} was taken apart into: import it from here."""\n\n'
+    head = f'"""What {layout.source} {MADE}"""\n\n'
     exported = "__all__ = [" + ", ".join(f'"{n}"' for n in listed) + "]"
     if len(exported) > 100:
         exported = "__all__ = [\n" + "".join(f'    "{n}",\n' for n in listed) + "]"

@@ -11,7 +11,9 @@ import ast
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from migration.analysis.source import Source
+from migration.analysis import modules
+from migration.analysis.bound_names import bound_names
+from migration.analysis.source import Source, blocks_of, statements_in
 from migration.analysis.units import BUILTINS, Unit, units_of
 from migration.errors import BadInput, nearest
 from migration.extraction.names import MOVABLE, Scope
@@ -29,6 +31,9 @@ class Layout:
     home: dict[int, str] = field(default_factory=dict)
     why: dict[int, str] = field(default_factory=dict)
     texts: dict[str, bytes] = field(default_factory=dict)  # the targets' new texts, once composed
+    claimed: dict[str, set[str]] = field(
+        default_factory=dict
+    )  # targets that are there already, by names they import back
 
     @property
     def setup(self) -> str:
@@ -117,6 +122,8 @@ def layout_of(tree: Overlay, source: Source, context: Context) -> Layout:
     layout = Layout(source.path, scope)
     for step in context.steps(ExtractSymbols):
         if step.source == source.path:
+            for name in imported_from(tree, source.path, step.target, context.roots):
+                layout.claimed.setdefault(name, set()).add(step.target)
             for symbol in step.symbols:
                 _request(layout, tree, step, symbol, context.plan.file)
     _settle(layout)
@@ -124,10 +131,30 @@ def layout_of(tree: Overlay, source: Source, context: Context) -> Layout:
         for unit, target, why in widened:
             layout.home[unit.index], layout.why[unit.index] = target, why
         _settle(layout)
+    _check_guard(layout)
     if layout.home and not source.path.endswith("__init__.py"):
         _hoist_effects(layout)
     _check_cycles(layout)
     return layout
+
+
+def imported_from(tree: Overlay, path: str, importer: str, roots: list[str]) -> set[str]:
+    """The names that one file imports from the module at `path`."""
+    source = tree.source(importer) if tree.exists(importer) else None
+    found: set[str] = set()
+    if source is None or not source.parses:
+        return found
+    hints = modules.path_hints(source)
+    for node in source.imports:
+        if isinstance(node, ast.ImportFrom):
+            resolved = (
+                modules.resolve_relative(tree, node.module, node.level, importer)
+                if node.level
+                else (modules.resolve_absolute(tree, node.module or "", importer, roots, hints) or ("", ""))[0]
+            )
+            if resolved == path:
+                found |= {a.name for a in node.names}
+    return found
 
 
 def _request(layout: Layout, tree: Overlay, step: ExtractSymbols, symbol: str, plan: str) -> None:
@@ -195,7 +222,8 @@ def _follows(layout: Layout, unit: Unit) -> tuple[str, str] | None:
         if u.index != unit.index and not (u.sort == "effect" and n in _changed_names(u))
     ]
     homes = {layout.home.get(u.index) for u in users}
-    if len(homes) == 1 and (target := homes.pop()):
+    homes |= {target for n in unit.binds for target in layout.claimed.get(n, ())}
+    if users and len(homes) == 1 and (target := homes.pop()):
         return target, f"only {', '.join(sorted({n for u in users for n in u.binds}))} leans on it"
     return None
 
@@ -346,6 +374,24 @@ def _decorators(unit: Unit) -> set[str]:
         for n in ast.walk(d)
         if isinstance(n, ast.Name)
     }
+
+
+def _check_guard(layout: Layout) -> None:
+    """What the main guard sets is seen by the code of its own module only: another would keep the value from before, or none."""
+    for guard in [u for u in layout.scope.units if u.sort == "main guard"]:
+        assigned = frozenset().union(*(bound_names(n, imports=False) for n in guard.nodes))
+        for unit in layout.scope.units:
+            target = layout.home.get(unit.index)
+            seen = {n for n in unit.needs & guard.binds if n in assigned or layout.scope.provider(n, unit) is guard}
+            if target and seen:
+                name = min(seen)
+                binding = [n for n in statements_in(guard.nodes) if isinstance(n, ast.stmt) and name in bound_names(n)]
+                line = next(n.lineno for n in binding if not any(other in binding for other in blocks_of(n)))
+                todo = "pass it as an argument" if name in assigned else "import it at the top of the file"
+                raise BadInput(
+                    f"{layout.source}:{line}: {name!r} is bound in the main guard, and {', '.join(sorted(unit.binds)) or 'what moves'} "
+                    f"(line {unit.lines[0]}), which goes to {target}, reads it: from another module it would not see that; {todo} first"
+                )
 
 
 def _check_cycles(layout: Layout) -> None:

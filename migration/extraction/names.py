@@ -28,8 +28,11 @@ class Scope:
 
     def provider(self, name: str, unit: Unit) -> Unit | None:
         """The unit whose binding of `name` the given unit sees: the last one above it for what it needs as it runs, the
-        last of all for what it needs later; None for builtins, star imports and names never bound."""
+        last of all for what it needs later; None for builtins, star imports and names never bound. What the main guard binds
+        counts only where nothing else does: whoever imports the module is without it."""
         bound = self.binders.get(name, [])
+        if unit.sort != "main guard":
+            bound = [b for b in bound if b.sort != "main guard"] or bound
         if name in unit.needs_now:
             above = [b for b in bound if b.index < unit.index]
             if above:

@@ -16,6 +16,14 @@ from migration.extraction.target import Composer, attached_comment, literal_all
 
 REEXPORTS = '# Moved out of this file and still importable from it ("X as X" marks what is not used here).'
 
+GETATTR = (
+    "def __getattr__(name):\n"
+    "    import importlib\n\n"
+    "    if name in _MOVED:\n"
+    "        return getattr(importlib.import_module(_MOVED[name]), name)\n"
+    '    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")\n'
+)
+
 
 class Remainder:
     """Composes what is left of a layout's source. `wanted` are names that other files import from it."""
@@ -31,7 +39,7 @@ class Remainder:
         self.staying = self.layout.staying()
         self.backward = self.layout.backward
         self.listed = set(literal_all(self.scope.units) or [])
-        self.removed_from = 0
+        self.marked = False  # whether the note about re-exports stands above an import that is there already
 
     def text(self) -> str:
         """The whole new text. Raises BadInput where the source would have to answer lazily and cannot."""
@@ -52,7 +60,7 @@ class Remainder:
         if block:
             edits.append((place, place, self._spaced(block, place)))
         if lazy:
-            edits.append(self._getattr(lazy))
+            edits += self._getattr(lazy)
         return (
             splice(source.text, _collapse(edits)).replace("\r\n", "\n").replace("\n", source.newline)
             if source.newline != "\n"
@@ -120,10 +128,23 @@ class Remainder:
         ]
         if not idle:
             return []
+        if handed_on := [name for name in idle if name in self.reexported and name not in self.layout.names]:
+            return self._marked(unit, handed_on, [name for name in idle if name not in handed_on])
         text, comments = without(unit.text, idle)
         comments = [c for c in comments if text or unit.index not in self._taken_whole()]
         kept = "".join(c + self.source.newline for c in comments)
         return [(self._import_lead(unit, whole=not text and not comments), unit.statement.end, kept + text)]
+
+    def _marked(self, unit: Unit, names: list[str], idle: list[str]) -> list[tuple[int, int, str]]:
+        """An import of what left in an earlier run, and was used here until now, goes on as a re-export."""
+        text, comments = without(unit.text, idle) if idle else (unit.text, [])
+        head, word, listed = text.partition(" import ")
+        for name in names:
+            listed = re.sub(rf"\b{name}\b(?!\s+as\b)", f"{name} as {name}", listed, count=1)
+        notes = [*comments, *([] if REEXPORTS in self.source.text or self.marked else [REEXPORTS])]
+        self.marked = True
+        kept = "".join(c + self.source.newline for c in notes)
+        return [(unit.statement.start, unit.statement.end, kept + head + word + listed)]
 
     def _taken_whole(self) -> set[int]:
         """Import units that some target took over with their own text, trailing comment included."""
@@ -186,13 +207,14 @@ class Remainder:
             aliased |= any(" as " in s for s in spelt)
             lines.append(render_from(module(target), spelt))
         if lazy and any(t in self.backward for t in lazy.values()) and is_script(self.source):
-            own = module(self.source.path)
-            if not ("sys" in self.scope.binders and self._stays_bound("sys")):
+            alias = f'sys.modules.setdefault("{module(self.source.path)}", sys.modules[__name__])'
+            if alias in self.source.text:
+                alias = ""  # an earlier run has put it there
+            elif not ("sys" in self.scope.binders and self._stays_bound("sys")):
                 lines.append("import sys")
-            lines.append(
-                f'sys.modules.setdefault("{own}", sys.modules[__name__])  # run as a script, this is also the module its parts import'
-            )
-        if aliased and REEXPORTS not in self.source.text:
+            if alias:
+                lines.append(f"{alias}  # run as a script, this is also the module its parts import")
+        if aliased and not self.marked and REEXPORTS not in self.source.text:
             lines.insert(0, REEXPORTS)
         return "".join(line + "\n" for line in lines)
 
@@ -274,28 +296,27 @@ class Remainder:
         lines = [f"from {self.composer.module(t)} import {', '.join(ns)}{gap}" for t, ns in by_target.items()]
         return start, start, "".join(lines)
 
-    def _getattr(self, lazy: dict[str, str]) -> tuple[int, int, str]:
-        """A module `__getattr__` for names whose new homes import this module (PEP 562)."""
+    def _getattr(self, lazy: dict[str, str]) -> list[tuple[int, int, str]]:
+        """A module `__getattr__` for names whose new homes import this module (PEP 562); one of an earlier run is added to."""
+        table = "".join(f'    "{name}": "{self.composer.module(target)}",\n' for name, target in lazy.items())
         if "__getattr__" in self.scope.binders:
             unit = self.scope.binders["__getattr__"][0]
-            raise BadInput(
-                f"{self.source.path}:{unit.lines[0]}: has a module __getattr__ of its own, and names that leave would need one; move them by hand"
-            )
-        table = "".join(f'    "{name}": "{self.composer.module(target)}",\n' for name, target in lazy.items())
+            moved = self.scope.binders.get("_MOVED", [])
+            if "\n".join(unit.text.splitlines()) != GETATTR.strip() or len(moved) != 1:
+                raise BadInput(
+                    f"{self.source.path}:{unit.lines[0]}: has a module __getattr__ of its own, and names that leave would need one; move them by hand"
+                )
+            end = moved[0].statement.start + moved[0].text.rindex("}")
+            return [(end, end, table)]
         text = (
             "\n\n# Moved out; imported when asked for, since their new homes import this module.\n"
-            f"_MOVED = {{\n{table}}}\n\n\n"
-            "def __getattr__(name):\n"
-            "    import importlib\n\n"
-            "    if name in _MOVED:\n"
-            "        return getattr(importlib.import_module(_MOVED[name]), name)\n"
-            '    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")\n'
+            f"_MOVED = {{\n{table}}}\n\n\n{GETATTR}"
         )
         guard = next((u for u in self.scope.units if u.sort == "main guard"), None)
         end = guard.statement.lead if guard else len(self.source.text)
         if guard is not None and not guard.lead[:1].isspace():
             text += "\n\n"
-        return end, end, text if self.source.text[:end].endswith(("\n", "\r")) or not end else "\n" + text
+        return [(end, end, text if self.source.text[:end].endswith(("\n", "\r")) or not end else "\n" + text)]
 
 
 def _outer_functions(node: ast.AST) -> list[ast.AST]:

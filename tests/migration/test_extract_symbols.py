@@ -376,3 +376,24 @@ def test_line_drift_is_reported_and_not_fatal() -> None:
 def test_bad_input_gets_a_sentence(files: dict[str, str], symbols: list[str], sentence: str) -> None:
     with pytest.raises(BadInput, match=sentence):
         extract(dict(files), ("main.py", "p.py", symbols))
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        (
+            "BATCH = 8\nclass f:\n    size = lambda self: BATCH\nif __name__ == '__main__':\n    if f:\n        BATCH = 9\n",
+            r"main.py:6: 'BATCH' is bound in the main guard, and f \(line 2\), which goes to p.py, .* pass it as an argument",
+        ),
+        ("def f(): return args\nif __name__ == '__main__':\n    args = 1\n    f()\n", "main.py:3: 'args' is bound in"),
+        ("def f(): return sys\nif __name__ == '__main__':\n    import sys\n", "import it at the top of the file"),
+    ],
+)
+def test_what_the_main_guard_binds_cannot_be_read_from_another_module(source: str, sentence: str) -> None:
+    with pytest.raises(BadInput, match=sentence):
+        extract({"main.py": source}, ("main.py", "p.py", ["f"]))
+
+
+def test_an_import_that_the_main_guard_repeats_is_taken_from_the_top() -> None:
+    target, _ = moved("import sys\ndef f(): return sys\nif __name__ == '__main__':\n    import sys\n    f(sys)\n", "f")
+    assert imports(target) == ["import sys"]
