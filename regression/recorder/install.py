@@ -4,6 +4,7 @@ Puts a recorder in the place where it hears everything, before a script starts.
 A callback of the Trainer hears the hooks. What has no hook is wrapped on its class, for both Lightnings: `LightningModule.log`, the
 end of gradient clipping, the end of a batch, of an epoch and of training (a module's own hook runs after the callbacks'), the strategy's training
 step and saving, the loaders' samplers; and what a script may do past Lightning: `loss.backward()`, and telling its logger a value.
+While a tuner tries learning rates or batch sizes nothing is heard.
 """
 
 from __future__ import annotations
@@ -27,22 +28,46 @@ from regression.recorder.recorder import Recorder
 @contextmanager
 def installed(recorder: Recorder, overrides: Mapping[str, Any], save: bool = True) -> Iterator[None]:
     """Inside, every Trainer is made with `overrides` and reports to `recorder`; with `save` off no checkpoint is written."""
+    listeners = [(package, _listener(package, recorder)) for package in lightnings()]
     with ExitStack() as stack:
-        for package in lightnings():
-            _lightning(package, recorder, dict(overrides), save, stack)
-        replaced(stack, torch.utils.data.dataloader._BaseDataLoaderIter, "_next_index", _handing)
-        replaced(stack, torch.Tensor, "backward", _by_hand(recorder))
-        handle = register_optimizer_step_post_hook(lambda optimizer, *_: recorder.after_step(optimizer))
-        stack.callback(handle.remove)
+        ears = stack.enter_context(ExitStack())
+
+        def listen() -> None:
+            for package, listener in listeners:
+                _lightning(package, recorder, listener, save, ears, stack)
+                tuner = importlib.import_module(f"{package.__name__}.tuner").Tuner
+                replaced(ears, tuner, "lr_find", unheard)
+                replaced(ears, tuner, "scale_batch_size", unheard)
+                replaced(ears, package.callbacks.LearningRateFinder, "lr_find", unheard)
+                replaced(ears, package.callbacks.BatchSizeFinder, "scale_batch_size", unheard)
+            replaced(ears, torch.utils.data.dataloader._BaseDataLoaderIter, "_next_index", _handing)
+            replaced(ears, torch.Tensor, "backward", _by_hand(recorder))
+            handle = register_optimizer_step_post_hook(lambda optimizer, *_: recorder.after_step(optimizer))
+            ears.callback(handle.remove)
+
+        def unheard(original: Any) -> Any:
+            """The steps that a tuner tries, after which it puts the weights back, are not of the training."""
+
+            @functools.wraps(original)
+            def tried(*args: Any, **kwargs: Any) -> Any:
+                ears.close()
+                try:
+                    return original(*args, **kwargs)
+                finally:
+                    listen()
+
+            return tried
+
+        for package, listener in listeners:
+            replaced(stack, package.Trainer, "__init__", _with(package, listener, dict(overrides), save))
         shown = warnings.showwarning
         warnings.showwarning = _listening(shown, recorder)
         stack.callback(lambda: setattr(warnings, "showwarning", shown))
+        listen()
         yield
 
 
-def _lightning(package: Any, recorder: Recorder, overrides: dict[str, Any], save: bool, stack: ExitStack) -> None:
-    listener = _listener(package, recorder)
-
+def _with(package: Any, listener: Any, overrides: dict[str, Any], save: bool) -> Any:
     def init(original: Any) -> Any:
         @functools.wraps(original)
         def made(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -57,10 +82,19 @@ def _lightning(package: Any, recorder: Recorder, overrides: dict[str, Any], save
 
         return made
 
+    return init
+
+
+def _lightning(package: Any, recorder: Recorder, listener: Any, save: bool, ears: ExitStack, stack: ExitStack) -> None:
+    """What is heard goes on `ears`; what the loggers are told is heard until `stack` is left."""
+
     def fit(original: Any) -> Any:
         @functools.wraps(original)
         def fitted(self: Any, *args: Any, **kwargs: Any) -> Any:
             with recorder.fit():
+                if listener not in self.callbacks:  # the script has put others in their place
+                    heard = [*self.callbacks, listener]
+                    self.callbacks = sorted(heard, key=lambda one: isinstance(one, package.callbacks.Checkpoint))
                 for kind in {type(logger) for logger in self.loggers}:
                     replaced(stack, kind, "log_metrics", _outside(recorder))
                 return original(self, *args, **kwargs)
@@ -128,17 +162,16 @@ def _lightning(package: Any, recorder: Recorder, overrides: dict[str, Any], save
     prefix = package.__name__
     precision = importlib.import_module(f"{prefix}.plugins.precision.precision").Precision
     strategy = importlib.import_module(f"{prefix}.strategies.strategy").Strategy
-    replaced(stack, package.Trainer, "__init__", init)
-    replaced(stack, package.Trainer, "fit", fit)
-    replaced(stack, package.LightningModule, "log", log)
-    replaced(stack, precision, "_after_closure", clipped)
-    replaced(stack, strategy, "save_checkpoint", saving)
-    replaced(stack, strategy, "training_step", stepping)
+    replaced(ears, package.Trainer, "fit", fit)
+    replaced(ears, package.LightningModule, "log", log)
+    replaced(ears, precision, "_after_closure", clipped)
+    replaced(ears, strategy, "save_checkpoint", saving)
+    replaced(ears, strategy, "training_step", stepping)
     whole = importlib.import_module(f"{prefix}.loops.fit_loop")._FitLoop
-    replaced(stack, whole, "on_advance_end", followed_by(recorder.epoch_end))
-    replaced(stack, whole, "on_run_end", followed_by(recorder.train_end))
+    replaced(ears, whole, "on_advance_end", followed_by(recorder.epoch_end))
+    replaced(ears, whole, "on_run_end", followed_by(recorder.train_end))
     loop = importlib.import_module(f"{prefix}.loops.training_epoch_loop")._TrainingEpochLoop
-    replaced(stack, loop, "on_advance_end", advanced)
+    replaced(ears, loop, "on_advance_end", advanced)
 
 
 def _handing(original: Any) -> Any:

@@ -56,6 +56,31 @@ def of(trace: Trace, kind: str, phase: str) -> list[object]:
     return [record["phases"].get(phase) for record in trace.records if record["record"] == kind]
 
 
+TUNED = (
+    ("super().__init__()", "super().__init__()\n        self.lr, self.batch_size = 0.1, 8"),
+    ("self.parameters(), 0.1", "self.parameters(), self.lr"),
+    (METHODS, "    def train_dataloader(self):\n        return torch.utils.data.DataLoader(data, self.batch_size)\n" + METHODS),
+    ("trainer.fit(net, loader)", "from pytorch_lightning.tuner import Tuner\ntrainer.fit(net)"),
+)  # fmt: skip
+BEFORE_FIT = "Tuner(trainer).lr_find(net, num_training=4)\nTuner(trainer).scale_batch_size(net, max_trials=2)\nnet.lr, net.batch_size = 0.1, 8\n"
+IN_FIT = "trainer.callbacks = [pl.callbacks.LearningRateFinder(num_training_steps=4, update_attr=False), pl.callbacks.BatchSizeFinder(init_val=8, max_trials=1)]\n"
+
+
+@pytest.mark.parametrize("tries", [BEFORE_FIT, IN_FIT], ids=["before fit", "in fit"])
+def test_what_a_tuner_tries_is_not_of_the_training_and_a_replay_finds_its_way(run: Run, tries: str) -> None:
+    edits = (*TUNED[:3], (TUNED[3][0], TUNED[3][1].replace("trainer.fit", f"{tries}trainer.fit")))
+    plain, tried, again = run(*TUNED), run(*edits), run(*edits, name="again", save=False, tensors=(3, 3))
+    assert plain.losses() == tried.losses() and again.losses() == tried.losses()[:3]
+    assert [record["record"] for record in plain.records] == [record["record"] for record in tried.records]
+
+
+def test_callbacks_may_be_replaced_after_the_trainer_is_made(run: Run) -> None:
+    replaced = "trainer.callbacks = [pl.callbacks.ModelCheckpoint(dirpath='.'), pl.callbacks.Timer()]\n"
+    trace = run(("trainer.fit(", f"{replaced}trainer.fit("))
+    assert len(trace.steps) == 6 and trace.complete
+    assert next(iter(of(trace, "last", "end")[0]["callbacks"])) == "Timer"  # type: ignore[index]
+
+
 def test_what_is_logged_at_the_end_of_an_epoch_is_of_that_epoch(run: Run) -> None:
     hook = "    def on_train_epoch_end(self):\n        self.log('epochs', float(self.current_epoch))\n"
     trace = run((METHODS, hook + METHODS))
