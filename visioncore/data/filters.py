@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
+from zlib import error as ZlibError
 
 import numpy as np
 import torch
@@ -124,7 +125,7 @@ def _truncation(path: Path) -> tuple[Any, Any, Any]:
         raise DataError(
             f"{path}: there is no such file, and the filter missing_pct needs it; make it, or leave the filter out"
         ) from None
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+    except (OSError, ValueError, TypeError, EOFError, BadZipFile, ZlibError) as error:
         raise DataError(f"{path} is damaged or no .npz file: {error}") from error
     except KeyError as error:
         raise DataError(f"{path}: arrays window_blocks, cid and mpcts are expected; {error}") from error

@@ -48,7 +48,7 @@ def explainable_variance_explained(repeats: Array, prediction: Array) -> Array:
     """(repeats, T, N), (T, N) → (N,): fraction of the explainable variance that is explained; at most 1 on average.
 
     FEVE = 1 − (mean squared error − noise variance) / (total variance − noise variance), where the noise variance is that over
-    repeats of a bin, averaged over bins (Cadena et al. 2019). NaN where nothing can be explained.
+    repeats of a bin, averaged over bins (Cadena et al. 2019). NaN where nothing can be explained, or the prediction is NaN.
     """
     n = np.isfinite(repeats).sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -56,7 +56,7 @@ def explainable_variance_explained(repeats: Array, prediction: Array) -> Array:
         mean = np.where(n > 0, np.nansum(repeats, 0) / n, 0.0)
         spread = np.nansum((repeats - mean) ** 2, 0) / np.where(several, n - 1, 1)
         noise = np.where(several, spread, 0.0).sum(0) / several.sum(0)
-        squares = np.where(several, np.nansum((repeats - prediction) ** 2, 0), 0.0)
+        squares = np.where(several, np.where(np.isfinite(repeats), (repeats - prediction) ** 2, 0.0).sum(0), 0.0)
         count = np.where(several, n, 0).sum(0)
         error = squares.sum(0) / count
         used = np.where(several & np.isfinite(repeats), repeats, 0.0)

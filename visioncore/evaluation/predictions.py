@@ -29,6 +29,12 @@ class Predictions:
     def frames(self) -> NDArray[np.int64]:
         return self.session.frames.numpy()
 
+    @property
+    def counted(self) -> NDArray[np.int64]:
+        """(S,) the frames that the counts are of: `keys_lags.robs` before the sample's."""
+        counted: NDArray[np.int64] = self.frames - np.asarray(self.session.session.lags["robs"])
+        return counted
+
 
 @torch.no_grad()
 def predict(module: Any, sessions: Sequence[SessionDataset], batch: int = 256) -> list[Predictions]:

@@ -30,7 +30,12 @@ def report(trainer: Any, model: Any, data: Any, folder: Path, plots: bool = True
             maps = None if model.is_modulator_only else partial(learnt_maps, model, p.session, index)
             summaries.append(summarise(p, config, maps))
         console = Console(soft_wrap=True)
-        console.print(table(summaries))
+        made = table(summaries)
+        if not console.is_terminal:
+            # a file has no width; rich would take 80 columns, and cut off what does not fit
+            wanted = console.measure(made, options=console.options.update(max_width=1000)).maximum
+            console.width = max(console.width, wanted)
+        console.print(made)
         console.print(sentence(summaries))
         console.print(f"the run is in {folder}", highlight=False)
         if plots:
@@ -55,7 +60,13 @@ def table(summaries: Sequence[SessionSummary]) -> Table:
         "fields": "RF: correlation of the learnt receptive field and the true one, over pixels",
     }
     legend = "\n".join(text for name, text in meanings.items() if name in shown)
-    made = Table(title="all validation samples, means over cells", caption=legend or None, caption_justify="left")
+    # one blank a column: as narrow as that, all columns fit into 80
+    made = Table(
+        title="all validation samples, means over cells",
+        caption=legend or None,
+        caption_justify="left",
+        padding=(0, 1, 0, 0),
+    )
     made.add_column("session", no_wrap=True)
     for title in ("samples", "cells", *(columns[name] for name in shown)):
         made.add_column(title, justify="right")
@@ -74,11 +85,15 @@ def table(summaries: Sequence[SessionSummary]) -> Table:
 def sentence(summaries: Sequence[SessionSummary]) -> str:
     """The run in a line."""
     bits, best = overall(summaries, "bits"), overall(summaries, "best")
+    unscored = sum(summary.unscored for summary in summaries)
+    no_rates = f"the rates of {unscored} {'cell' if unscored == 1 else 'cells'} are NaN, infinite or negative"
     if bits is None:
-        return "validation bits per spike: none, no cell spikes in its valid samples"
-    if best is None:
-        return f"validation bits per spike: {bits:.4f}"
-    return f"validation bits per spike: {bits:.4f}, {bits / best:.2f} of the best reachable {best:.4f}"
+        return f"validation bits per spike: none, {no_rates if unscored else 'no cell spikes in its valid samples'}"
+    told = f"validation bits per spike: {bits:.4f}"
+    if best is not None:
+        share = f"{bits / best:.2f} of " if best > 0 else ""
+        told += f", {share}the best reachable {best:.4f}"
+    return f"{told}; {no_rates}, they are left out" if unscored else told
 
 
 def _draw(folder: Path, model: Any, summaries: Sequence[SessionSummary], console: Console) -> None:

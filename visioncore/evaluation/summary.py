@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pytorch_lightning.utilities import rank_zero_warn
 
 from visioncore.data.config import DatasetConfig, parse_dataset_config, session_folder
-from visioncore.data.synthetic.truth import Truth, load_truth
+from visioncore.data.synthetic.truth import load_truth
 from visioncore.evaluation.measures import bits_per_spike, correlation_to_mean, explainable_variance_explained
 from visioncore.evaluation.predictions import Predictions
 from visioncore.evaluation.receptive_fields import correlations, true_maps
@@ -24,7 +24,8 @@ class SessionSummary:
     """Measures of each cell (N,), NaN for a cell that has none; `best`, `correlation`, `feve` None where there is nothing to go by.
 
     bits, best: bits per spike of the model, and of the true rates; correlation: to the mean over repeats; feve: fraction of the
-    explainable variance that is explained; fields: correlation of the learnt receptive field and the true one
+    explainable variance that is explained; fields: correlation of the learnt receptive field and the true one; unscored: how many
+    cells have spikes and rates that are none, NaN or the like
     """
 
     name: str
@@ -34,6 +35,7 @@ class SessionSummary:
     correlation: Array | None
     feve: Array | None
     fields: Array | None = None
+    unscored: int = 0
 
 
 def summarise(
@@ -42,18 +44,18 @@ def summarise(
     """config: the session's dataset YAML; maps: gives the learnt receptive fields (N, H, W), of a model that has any."""
     p = predictions
     bits = bits_per_spike(p.counts, p.rates, p.valid)
-    parsed = parse_dataset_config(config)
-    truth = _truth(parsed, config)
-    true = None if truth is None else _true_rates(p, parsed, truth)
+    truth = _truth(p, parse_dataset_config(config), config)
     repeats = _repeats(p)
+    spikes = np.where(p.valid, p.counts, 0.0).sum(0)
     return SessionSummary(
         p.session.name,
         len(p.counts),
         bits,
-        None if true is None else bits_per_spike(p.counts, true, p.valid),
+        None if truth is None else bits_per_spike(p.counts, truth[0], p.valid),
         None if repeats is None else correlation_to_mean(*repeats),
         None if repeats is None else explainable_variance_explained(*repeats),
-        None if truth is None or maps is None else _fields(maps(), parsed, truth, bits),
+        None if truth is None or maps is None else _fields(maps(), truth[1], bits),
+        int((np.isnan(bits) & (spikes > 0)).sum()),
     )
 
 
@@ -70,23 +72,29 @@ def overall(summaries: Sequence[SessionSummary], measure: str) -> float | None:
     return float(np.mean(means)) if means else None
 
 
-def _truth(parsed: DatasetConfig, config: Mapping[str, Any]) -> Truth | None:
-    """Of a synthetic session at its own rate; None of any other."""
+def _truth(p: Predictions, parsed: DatasetConfig, config: Mapping[str, Any]) -> tuple[Array, Array] | None:
+    """Rates (S, N) and receptive fields (N, H, W) of a synthetic session at its own rate; None of any other.
+
+    A run is not lost to a `truth.npz` of other recordings: of that there is a warning.
+    """
     path = session_folder(parsed, config) / "truth.npz"
     if not path.is_file() or (parsed.sampling is not None and parsed.sampling.factor != 1):
         return None
-    return load_truth(path)
+    cids = list(parsed.cids)
+    try:
+        truth = load_truth(path)
+        rates = np.concatenate([truth.rates[kind] for kind in parsed.types])
+        if len(rates) != len(p.session.stimulus):
+            raise ValueError(f"{len(rates)} frames, and they have {len(p.session.stimulus)}")
+        return rates[p.counted][:, cids], true_maps(truth.filters[cids])
+    except (LookupError, TypeError, ValueError) as error:
+        told = f"no {error}" if isinstance(error, KeyError) else error
+        rank_zero_warn(f"{path} is not the truth of these recordings, and is left out: {told}")
+        return None
 
 
-def _true_rates(p: Predictions, parsed: DatasetConfig, truth: Truth) -> Array:
-    """(S, N)"""
-    rates: Array = np.concatenate([truth.rates[kind] for kind in parsed.types])[p.frames]
-    return rates[:, list(parsed.cids)]
-
-
-def _fields(learnt: Array, parsed: DatasetConfig, truth: Truth, bits: Array) -> Array | None:
+def _fields(learnt: Array, true: Array, bits: Array) -> Array | None:
     """(N,), NaN for a cell of which nothing could be learnt; None where the stimulus was given another size on the way."""
-    true = true_maps(truth.filters[list(parsed.cids)])
     if learnt.shape != true.shape:
         return None
     return np.where(np.isfinite(bits), correlations(learnt, true), np.nan)
@@ -100,18 +108,15 @@ def _repeats(p: Predictions) -> tuple[Array, Array] | None:
     inds = p.session.session.covariates.get("psth_inds")
     if inds is None:
         return None
-    repeated = inds.numpy().reshape(-1)[p.frames]
-    shown = repeated >= 0
-    if not shown.any() or np.bincount(repeated[shown]).max() < 2:
+    repeated = inds.numpy().reshape(-1)[p.counted]
+    shown = np.flatnonzero(repeated >= 0)
+    bins, of_sample, repeats = np.unique(repeated[shown], return_inverse=True, return_counts=True)
+    if repeats.max(initial=0) < 2:
         return None
-    bins, n = int(repeated[shown].max()) + 1, int(np.bincount(repeated[shown]).max())
-    responses, rates = (np.full((n, bins, p.counts.shape[1]), np.nan) for _ in range(2))
-    seen = np.zeros(bins, dtype=int)
-    for sample in np.flatnonzero(shown):
-        at = repeated[sample]
+    responses = np.full((repeats.max(), len(bins), p.counts.shape[1]), np.nan)
+    total, seen = np.zeros(responses.shape[1:]), np.zeros(len(bins), dtype=int)
+    for sample, at in zip(shown, of_sample, strict=True):
         responses[seen[at], at] = np.where(p.valid[sample], p.counts[sample], np.nan)
-        rates[seen[at], at] = p.rates[sample]
+        total[at] += p.rates[sample]
         seen[at] += 1
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # bins that nobody saw stay NaN
-        return responses, np.nan_to_num(np.nanmean(rates, axis=0))
+    return responses, total / seen[:, None]

@@ -373,7 +373,7 @@ def test_configs_that_cannot_be_are_told_before_anything_is_read(
         ({"unsqueeze": "one"}, "op unsqueeze: axis is a whole number, 'one' found"),
         ("unsqueeze", "op unsqueeze: axis is missing"),
         ({"mul": "2x"}, "op mul: factor is a number, '2x' found"),
-        ({"temporal_basis": {"peak_range_ms": 5}}, "op temporal_basis: peak_range_ms is a list of 2 × number, 5 found"),
+        ({"temporal_basis": {"peak_range_ms": 5}}, "op temporal_basis: peak_range_ms is a list of 2 numbers, 5 found"),
         ({"temporal_basis": {"history_bins": 0}}, "history_bins"),
         ({"unsqueeze": 9}, r"op {'unsqueeze': 9} does not fit a covariate of shape \(100, 2\): .*gaborium.dset"),
         ({"diff": {"axis": 5}}, r"does not fit a covariate of shape \(100, 2\)"),

@@ -89,6 +89,15 @@ def test_feve_by_hand() -> None:
     assert explainable_variance_explained(repeats, prediction) == pytest.approx([1 - (error - noise) / (total - noise)])
 
 
+def test_a_prediction_that_is_nan_explains_nothing() -> None:
+    rng = np.random.default_rng(5)
+    prediction = rng.random((30, 2))
+    repeats = prediction + 0.1 * rng.random((4, 30, 2))
+    prediction[7, 1] = np.nan
+    for measure in (explainable_variance_explained, correlation_to_mean):
+        assert np.isnan(measure(repeats, prediction)).tolist() == [False, True]
+
+
 def test_nothing_to_explain() -> None:
     repeats = np.stack([np.tile([1.0, -1.0], 10), np.tile([-1.0, 1.0], 10)])[..., None]
     assert np.isnan(explainable_variance_explained(repeats, np.zeros((20, 1)))).all()

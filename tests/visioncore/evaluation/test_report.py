@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +16,7 @@ from visioncore.data.synthetic import SyntheticStudy, load_truth, write_sessions
 from visioncore.evaluation.plots import draw, read_metrics
 from visioncore.evaluation.predictions import Predictions, predict
 from visioncore.evaluation.receptive_fields import correlations, learnt_maps, true_maps
-from visioncore.evaluation.report import sentence, table
+from visioncore.evaluation.report import report, sentence, table
 from visioncore.evaluation.summary import SessionSummary, mean, overall, summarise
 from visioncore.models import load_dataset_configs
 from visioncore.training.lightning import MultiDatasetModel
@@ -95,6 +98,93 @@ def test_the_table_and_the_sentence() -> None:
     assert "Allen_2022-02-16" in text and "2 of 3" in text and "0.750" in text and "mean" in text
     assert sentence(summaries) == "validation bits per spike: 0.5000, 0.50 of the best reachable 1.0000"
     assert overall(summaries, "bits") == 0.5
+
+
+def test_all_columns_are_legible_in_80() -> None:
+    values = np.full(10, -0.1234)
+    text = shown([SessionSummary("Allen_2022-02-16", 2179, np.r_[values[1:], np.nan], -10 * values, *[values] * 3)])
+    assert "…" not in text and text.count("-0.123") == 4 and "1.234" in text and "samples" in text and "9 of 10" in text
+
+
+def test_a_file_is_as_wide_as_the_table(
+    study: SyntheticStudy, module: MultiDatasetModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, session = prepared(study)[0]
+    long = replace(session.val.session, name="a session of a name as long as some labs have it")  # type: ignore[attr-defined]
+    val = type(session.val)(long, session.val.frames)  # type: ignore[attr-defined]
+    data = SimpleNamespace(names=["a"], val_dsets={"a": val}, batch=256, cfgs=[config])
+    trainer = SimpleNamespace(callback_metrics={}, is_global_zero=True)
+    assert report(trainer, module, data, tmp_path, plots=False) is None
+    told = capsys.readouterr().out
+    assert long.name in told and "…" not in told
+
+
+def test_rates_that_are_none_are_told_and_not_scored(study: SyntheticStudy) -> None:
+    predictions, config = truly(study)
+    rates = predictions.rates.copy()
+    rates[:, 1] = np.nan
+    made = summarise(replace(predictions, rates=rates), config)
+    assert made.unscored == 1 and made.feve is not None and made.correlation is not None
+    assert np.isnan([made.bits[1], made.feve[1], made.correlation[1]]).all() and np.isfinite(made.feve[0])
+    assert sentence([made]).endswith("; the rates of 1 cell are NaN, infinite or negative, they are left out")
+    nothing = summarise(replace(predictions, rates=np.full_like(rates, np.nan)), config)
+    assert sentence([nothing]) == (
+        "validation bits per spike: none, the rates of 3 cells are NaN, infinite or negative"
+    )
+    assert mean(nothing.feve) is None and "FEVE" not in shown([nothing])
+
+
+def test_spikes_of_another_frame_are_held_against_the_rates_of_that_frame(study: SyntheticStudy) -> None:
+    config = prepared(study)[0][0]
+    lagged = {**config, "keys_lags": {**config["keys_lags"], "robs": 2}}  # type: ignore[dict-item]
+    val = prepare_session(lagged).val
+    everything = val.gather(torch.arange(len(val)))
+    valid = (everything["dfs"] > 0).numpy()
+    truth = load_truth(next(iter(study.sessions.values())) / "truth.npz")
+    rates = np.concatenate([truth.rates["backimage"], truth.rates["fixrsvp"]])[val.frames - 2]
+    made = summarise(Predictions(val, everything["robs"].double().numpy(), rates, valid), lagged)
+    assert made.best is not None and made.best[:3] == pytest.approx(made.bits[:3]) and (made.best[:3] > 0).all()
+    assert made.feve is not None and mean(made.feve) == pytest.approx(1.0, abs=0.1), "repeats are of that frame too"
+
+
+def test_a_share_of_nothing_is_not_told() -> None:
+    assert sentence([summary("a", [-1.0], [-0.5])]) == "validation bits per spike: -1.0000, the best reachable -0.5000"
+
+
+def test_places_in_a_repeated_sequence_may_have_any_number(study: SyntheticStudy) -> None:
+    predictions, config = truly(study)
+    before = summarise(predictions, config)
+    inside = predictions.session.session
+    inds = inside.covariates["psth_inds"]
+    far = replace(inside, covariates={**inside.covariates, "psth_inds": torch.where(inds < 0, inds, inds + 10**9)})
+    after = summarise(replace(predictions, session=type(predictions.session)(far, predictions.session.frames)), config)
+    assert before.feve is not None and after.feve == pytest.approx(before.feve, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"PK\x03\x04 not really", "is damaged"),
+        ({"rates_backimage": np.ones((3, 4))}, "centres"),
+        ({"filters": np.ones((4, 2, 9, 9))}, "no 'backimage'"),
+        ({"rates_backimage": np.ones((9, 4)), "rates_fixrsvp": np.ones((9, 4))}, "18 frames"),
+        ({"rates_backimage": np.ones((1500, 2)), "rates_fixrsvp": np.ones((1500, 2))}, "out of bounds"),
+    ],
+)
+def test_a_truth_of_something_else_costs_its_columns_only(
+    tmp_path: Path, study: SyntheticStudy, content: Any, told: str
+) -> None:
+    predictions, config = truly(study)
+    folder = tmp_path / str(config["session"])
+    folder.mkdir()
+    if isinstance(content, bytes):
+        (folder / "truth.npz").write_bytes(content)
+    else:
+        whole = {} if told == "centres" else {"centres": 0, "kernels": 0, "filters": np.ones((4, 2, 9, 9))}
+        np.savez(folder / "truth.npz", **{**whole, **content})
+    with pytest.warns(UserWarning, match=f"truth.npz is not the truth of these recordings, and is left out: .*{told}"):
+        made = summarise(predictions, {**config, "session_dir": str(tmp_path)}, lambda: np.ones((4, 9, 9)))
+    assert made.best is made.fields is None and made.feve is not None
 
 
 def test_no_cell_spikes() -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
+from zlib import error as ZlibError
 
 import numpy as np
 from numpy.typing import NDArray
 
+from visioncore.data.errors import DataError
 from visioncore.data.synthetic.session import SyntheticSession
 
 Array = NDArray[np.float64]
@@ -31,6 +34,12 @@ def save_truth(session: SyntheticSession, path: Path) -> None:
 
 
 def load_truth(path: Path) -> Truth:
-    with np.load(path) as file:
-        rates = {name.removeprefix("rates_"): file[name] for name in file.files if name.startswith("rates_")}
-        return Truth(rates, file["centres"], file["kernels"], file["filters"])
+    """Raises DataError: damaged, or another file of that name."""
+    try:
+        with np.load(path) as file:
+            rates = {name.removeprefix("rates_"): file[name] for name in file.files if name.startswith("rates_")}
+            return Truth(rates, file["centres"], file["kernels"], file["filters"])
+    except KeyError as error:
+        raise DataError(f"{path}: arrays centres, kernels and filters are expected; {error}") from error
+    except (OSError, ValueError, TypeError, EOFError, BadZipFile, ZlibError) as error:
+        raise DataError(f"{path} is damaged or no .npz file: {error}") from error
