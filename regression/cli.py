@@ -27,7 +27,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     _record_parser(commands)
-    comparing.add_arguments(commands.add_parser("compare", help="say where two traces part", epilog=comparing.EXAMPLE))
+    comparing.add_arguments(
+        commands.add_parser(
+            "compare", help="say where two traces part", description=comparing.ABOUT, epilog=comparing.EXAMPLE
+        )
+    )
     timing.add_arguments(
         commands.add_parser("throughput", help="say whether a new trainer is slower", epilog=timing.EXAMPLE)
     )

@@ -41,6 +41,7 @@ def record(
         process = subprocess.run(
             started(replace(job, out=str(Path(job.out).absolute())), python, told),
             cwd=folder,
+            stdin=subprocess.DEVNULL if quiet else None,  # nobody is there to answer
             env=surroundings(environment),
             stdout=subprocess.PIPE if quiet else sys.stderr,
             stderr=subprocess.PIPE if quiet else None,

@@ -18,7 +18,8 @@ Every record but `header` and `names` has `step` (batches trained so far, from 1
 `{phase: {quantity: value}}`. A value is a number, a string, a list, an object of such, or a table of tensors
 `{"of": KEY, "hash": [16 hex digits …], "norm": [2-norms …]}` whose rows are the names under KEY, or `{"as": PHASE}` where a table is the one
 of an earlier phase of its record. While the run goes its trace is TRACE.part, and has its own name when the run has ended. What ends early ends in
-a whole line: a killed run leaves a prefix that can be read. There is no code in a trace, and nothing that is unpickled.
+a whole line: a killed run leaves a prefix that can be read. Reading a trace runs nothing: it is JSON, and nothing is unpickled. But its header
+says which command made it, and `compare` runs that again (`--no-replay` does not): a trace from elsewhere is to be trusted as a script is.
 """
 
 from __future__ import annotations

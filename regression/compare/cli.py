@@ -17,6 +17,10 @@ from regression.compare.noise import compare_within_noise
 from regression.record import RecordingError
 from regression.report import cli as reporting
 
+ABOUT = (
+    "Say where two traces part. Where a step differs, the commands that the two traces name are run again up to that step, in the folders "
+    "where they were recorded, and shown before: trust a trace as you would a script, or give --no-replay."
+)
 EXAMPLE = "example: python -m regression compare old.trace new.trace --report report.html"
 
 
@@ -35,7 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="more runs of the old trainer: differ is what is further off than they are from each other",
     )
     parser.add_argument(
-        "--no-replay", action="store_true", help="do not run both again to find the module where they part"
+        "--no-replay",
+        action="store_true",
+        help="do not run the traces' commands again to find the module where they part",
     )
     parser.set_defaults(run=run)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,22 +50,30 @@ def localize(old: Trace, new: Trace, step: int) -> Place | None:
 
 
 def replay(trace: Trace, step: int, out: Path) -> Trace:
-    """The run of `trace` again, up to `step`, with tensors."""
-    told: dict[str, Any] | None = trace.header.get("replay")
-    if not told or not Path(told["folder"]).is_dir():
+    """The run of `trace` again, up to `step`, with tensors. A trace may say to run anything, so what it says is shown first."""
+    try:
+        told: dict[str, Any] = trace.header["replay"]
+        folder, python_path = Path(told["folder"]), str(told["python_path"])
+        job = Job(
+            command=tuple(map(str, told["command"])),
+            out=str(out),
+            steps=told["steps"],
+            device=told["device"],
+            seed=told["seed"],
+            deterministic=told["deterministic"],
+            tensors=(step, step),
+            save=False,
+        )
+        if not folder.is_dir():
+            raise KeyError(folder)
+    except (KeyError, TypeError) as error:
         raise RecordingError(
             f"{trace.path} cannot be run again here: it does not say how, or the folder it ran in is gone"
-        )
-    job = Job(
-        command=tuple(told["command"]),
-        out=str(out),
-        steps=told["steps"],
-        device=told["device"],
-        seed=told["seed"],
-        deterministic=told["deterministic"],
-        tensors=(step, step),
-        save=False,
-    )
+        ) from error
+    path = f"PYTHONPATH={shlex.quote(python_path)} " if python_path else ""
+    line = f"cd {shlex.quote(str(folder))} && {path}python {shlex.join(job.command)}"
+    shown = line if line.isprintable() else ascii(line)
+    print(f"{trace.path} is run again up to step {step}: {shown}", file=sys.stderr, flush=True)
     threads = started(trace).get(("settings", "flags", "threads"), 1)
-    environment = {**os.environ, "PYTHONPATH": told["python_path"], "OMP_NUM_THREADS": str(threads)}
-    return record(job, folder=Path(told["folder"]), environment=environment, quiet=True)
+    environment = {**os.environ, "PYTHONPATH": python_path, "OMP_NUM_THREADS": str(threads)}
+    return record(job, folder=folder, environment=environment, quiet=True)

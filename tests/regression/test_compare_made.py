@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ from regression import cli, trace
 from regression.compare.cli import summary
 from regression.compare.difference import first_difference
 from regression.compare.judge import Comparison, compare
+from regression.compare.localize import replay
+from regression.record import RecordingError
 from regression.trace import Record, TraceError
 from tests.regression.made import HEADER, record, whole, written
 
@@ -235,6 +238,37 @@ def test_json_is_strict_where_a_value_is_no_number(tmp_path: Path, capsys: pytes
         raise AssertionError(name)
 
     assert json.loads(capsys.readouterr().out, parse_constant=refuse)["first"]["new"] == "nan"
+
+
+def test_a_command_is_shown_before_it_is_run_again_and_does_not_read_what_is_typed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "asks.py").write_text("import sys; sys.exit(f'read {sys.stdin.read()!r} of {len(sys.argv)}')\n")
+    how = {"folder": str(tmp_path), "python_path": "", "command": ["asks.py", "a b", "\x1b[2J"]}
+    header = {**HEADER, "replay": {**how, "steps": 1, "device": None, "seed": 0, "deterministic": True}}
+    made = written(tmp_path / "old.trace", [header, *whole(STEP)[1:]])
+    typed, typing = os.pipe()
+    os.write(typing, b"yes")
+    os.close(typing)
+    before = os.dup(0)
+    os.dup2(typed, 0)
+    try:
+        with pytest.raises(RecordingError, match=r"read '' of 3\n.*ended with status 1"):
+            replay(made, 1, tmp_path / "again.trace")
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+        os.close(typed)
+    shown = capsys.readouterr().err
+    assert "old.trace is run again up to step 1" in shown and f"cd {tmp_path} && python asks.py " in shown
+    assert "\\x1b[2J" in shown and "\x1b" not in shown
+
+
+@pytest.mark.parametrize("how", [None, 3, {"out": "x"}, {"folder": 3}])
+def test_a_trace_that_does_not_say_how_it_was_made_cannot_be_run_again(tmp_path: Path, how: object) -> None:
+    made = written(tmp_path / "old.trace", [{**HEADER, "replay": how}, *whole(STEP)[1:]])
+    with pytest.raises(RecordingError, match="does not say how"):
+        replay(made, 1, tmp_path / "again.trace")
 
 
 def test_a_reader_that_stops_reading_is_no_error(tmp_path: Path) -> None:
