@@ -41,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (RecordingError, trace.TraceError, ReportError) as error:
         print(error, file=sys.stderr)
         return 2
+    except RecursionError:
+        print("a record of the trace is nested too deep to be compared; is the file damaged?", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
     return status

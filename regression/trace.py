@@ -139,7 +139,7 @@ def read(path: str | Path) -> Trace:
             else:
                 _check(record, records, names)
                 records.append(record)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
             raise TraceError(
                 f"{path}, line {number}: no {record['record']!r} record of a trace ({type(error).__name__}: {error}); is the file damaged?"
             ) from error
@@ -213,7 +213,7 @@ def is_trace(path: Path) -> bool:
     with path.open("rb") as file:
         try:
             first = json.loads(file.readline(1 << 20))
-        except ValueError:
+        except (ValueError, RecursionError):
             return False
     return isinstance(first, dict) and first.get("record") == "header"
 
@@ -233,7 +233,7 @@ def _records(path: Path, lines: list[str]) -> Iterator[tuple[int, Record]]:
             record = json.loads(line)
             if not isinstance(record, dict) or not isinstance(record.get("record"), str):
                 raise ValueError("not a record")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if number == len(lines) and not line.endswith("\n"):
                 return  # the run was killed while it wrote this one
             raise TraceError(

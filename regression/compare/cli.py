@@ -52,12 +52,12 @@ def run(told: argparse.Namespace) -> int:
     found = compare(old, new, expected.read(told.expected) if told.expected else ())
     if told.noise:
         found = compare_within_noise([old, *map(trace.read, told.noise)], new)
-    elif found.divergences and not (old.deterministic and new.deterministic):
+    elif found.divergences and not found.incomparable and not (old.deterministic and new.deterministic):
         raise trace.TraceError(
             f"{told.new} differs from {told.old}, but not both runs are deterministic, so that two runs of one trainer would differ, too: "
             "record the old one at least twice more, and give these as --noise TRACE TRACE"
         )
-    elif not told.no_replay:
+    elif not (told.no_replay or found.incomparable):
         found = localized(old, new, found)
     _say([json.dumps(found.to_json(), allow_nan=False)] if told.json else summary(found, len(old.steps)))
     for line in reporting.report(told, old, new, found):
@@ -100,6 +100,9 @@ def summary(found: Comparison, steps: int) -> list[str]:
 
 def verdict(found: Comparison, steps: int) -> list[str]:
     n = sum(found.compared.values())
+    settings = [d for d in found.divergences if d.phase == "settings"]
+    if found.incomparable:  # the one verdict; settings may be why
+        return [f"  settings differ: {d}" for d in settings]
     if found.same and found.noise:
         told = found.noise
         chance = ", ".join(map(str, told["outside_of_old_runs"]))
@@ -115,5 +118,5 @@ def verdict(found: Comparison, steps: int) -> list[str]:
         if found.localized:
             lines.append(f"  {found.localized['sentence']}")
         lines += [f"  then {d.phase}: {d.quantity} {d.name}" for d in later[:5]]
-    lines += [f"  settings differ: {d}" for d in found.divergences if d.phase == "settings" and d is not found.first]
+    lines += [f"  settings differ: {d}" for d in settings if d is not found.first]
     return lines

@@ -271,6 +271,21 @@ def test_a_trace_that_does_not_say_how_it_was_made_cannot_be_run_again(tmp_path:
         replay(made, 1, tmp_path / "again.trace")
 
 
+def test_runs_of_two_models_have_one_verdict_and_are_not_run_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, rate in (("body", 0.1), ("trunk", 0.2)):
+        names = {"record": "names", "key": "n0", "names": [[f"{name}.weight", [2], "float32"]]}
+        parameters = {"start": {"parameters": TABLE}, "settings": {"hyper_parameters": {"lr": rate}}}
+        step = {"loss": {"loss": rate}}
+        run = [HEADER, names, record("start", 0, parameters), record("step", 1, step), record("end", 1)]
+        written(tmp_path / f"{name}.trace", run)
+    assert cli.main(["compare", str(tmp_path / "body.trace"), str(tmp_path / "trunk.trace")]) == 2
+    out, err = capsys.readouterr()
+    assert err == "the two runs train different models: only the old one has a parameter body.weight\n"
+    assert len(out.splitlines()) == 1 and "settings differ" in out and "lr is 0.1 in the old run" in out
+
+
 def test_a_reader_that_stops_reading_is_no_error(tmp_path: Path) -> None:
     judged(tmp_path, whole(STEP), whole({**STEP, "loss": {"loss": 2.0}}))
     command = [sys.executable, "-m", "regression", "compare", "--no-replay", "old.trace", "new.trace"]

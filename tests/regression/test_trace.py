@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regression import trace
+from regression import cli, trace
 from regression.compare.flatten import values
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -66,6 +66,19 @@ def test_names_are_written_once(tmp_path: Path) -> None:
     found = values(made, made.records[1])
     assert found["backward", "g", "weight"] == found["clip", "g", "weight"]
     assert found["clip", "g", "weight"].shape == (2, 3)
+
+
+@pytest.mark.parametrize("value, word", [("[" * 200_000, "old, line 3: not a record"), ("[" * 600 + "{}" + "]" * 600, "nested too deep")])  # fmt: skip
+def test_what_is_nested_too_deep_is_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], value: str, word: str
+) -> None:
+    for name, number in (("old", "0"), ("new", "1")):
+        write(tmp_path / name, HEADER, START)
+        with (tmp_path / name).open("a") as file:
+            phases = f'{{"loss":{{"loss":{value.format(number)}}}}}'
+            file.write(f'{{"record":"step","step":1,"epoch":0,"phases":{phases}}}\n')
+    assert cli.main(["compare", "--no-replay", str(tmp_path / "old"), str(tmp_path / "new")]) == 2
+    assert word in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
