@@ -15,6 +15,7 @@ from migration.analysis.source import Source, Unparsable
 from migration.analysis.units import Unit, is_script, units_of
 from migration.codemods import Context, Finding, Moved, Outcome, codemod
 from migration.errors import BadInput
+from migration.extraction.doubts import doubts
 from migration.extraction.layout import Layout, imported_from, layout_of
 from migration.extraction.names import Scope
 from migration.extraction.remainder import Remainder
@@ -51,6 +52,7 @@ def extract_symbols(step: ExtractSymbols, tree: Overlay, context: Context) -> Ou
     outcome.edits |= edits
     outcome.edits |= _packages(after, step, layout, context)
     outcome.findings += [*findings, *_drift(step, tree), *_notes(step, layout, moving)]
+    outcome.findings += doubts(tree, step, layout, context.roots)
     outcome.moved = [_moved(u, layout, step) for u in moving if u.binds]
     listed = ", ".join(n for n in names if n in step.symbols)
     along = [n for n in names if n not in step.symbols]

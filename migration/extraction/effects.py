@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from migration.analysis.bound_names import bound_names
-from migration.analysis.source import Source, statements_in
+from migration.analysis.source import Source
 from migration.analysis.units import BUILTINS, Unit, units_of
 from migration.extraction.layout import acted_on
-from migration.extraction.names import Scope
+from migration.extraction.names import Scope, packages_behind
 
 OF_THE_MODULE = frozenset({"__name__", "__file__", "__spec__", "__package__", "globals", "locals"})
 IDLE = (ast.Import, ast.ImportFrom, ast.AnnAssign, ast.Pass, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -112,15 +111,3 @@ def _sort_of(scope: Scope, unit: Unit, name: str) -> str:
     if provider is None:
         return "builtin"
     return "import" if "import" in provider.sort else "assignment" if provider.sort == "assignment" else "other"
-
-
-def packages_behind(scope: Scope, unit: Unit, name: str) -> frozenset[str]:
-    """The top-level packages that a name was imported from, as `unit` sees it; "" is this one. Empty where no import binds it."""
-    provider = unit if name in unit.binds else scope.provider(name, unit)
-    found: set[str] = set()
-    for node in statements_in(provider.nodes) if provider is not None and "import" in provider.sort else ():
-        if isinstance(node, ast.ImportFrom) and name in bound_names(node):
-            found.add("" if node.level else (node.module or "").partition(".")[0])
-        elif isinstance(node, ast.Import) and name in bound_names(node):
-            found |= {a.name.partition(".")[0] for a in node.names if name in (a.asname, a.name.partition(".")[0])}
-    return frozenset(found)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from migration.analysis import modules
 from migration.analysis.bound_names import bound_names
@@ -17,6 +18,7 @@ from migration.analysis.source import Source, blocks_of, statements_in
 from migration.analysis.units import BUILTINS, Unit, units_of
 from migration.errors import BadInput, nearest
 from migration.extraction.names import MOVABLE, Scope
+from migration.extraction.registration import registrars
 from migration.outcome import Context
 from migration.plan import ExtractSymbols
 from migration.tree import Overlay
@@ -88,6 +90,15 @@ class Layout:
             found |= more
         return found
 
+    @cached_property
+    def registering(self) -> dict[str, set[str]]:
+        """Targets that have to be loaded for what they define to be known, with the names that it is made known by."""
+        found: dict[str, set[str]] = {}
+        for unit in self.scope.units:
+            if (target := self.home.get(unit.index)) and (names := registrars(self.scope, unit)):
+                found.setdefault(target, set()).update(names)
+        return found
+
     def mutual(self, target: str) -> set[str]:
         """Targets that import `target` back, directly or through one another."""
         return {t for t in self.reached(target) if t != target and target in self.reached(t)}
@@ -154,6 +165,9 @@ def imported_from(tree: Overlay, path: str, importer: str, roots: list[str]) -> 
             )
             if resolved == path:
                 found |= {a.name for a in node.names}
+    if "*" in found:  # any name that nothing in the file binds may come from there
+        units = units_of(source)
+        found |= frozenset().union(*(u.needs for u in units)) - frozenset().union(*(u.binds for u in units)) - BUILTINS
     return found
 
 
@@ -199,10 +213,9 @@ def _follows(layout: Layout, unit: Unit) -> tuple[str, str] | None:
     """Where a unit that no step names goes along to, and why."""
     scope = layout.scope
     if unit.sort == "effect":
-        changed = _changed_names(unit)
+        changed = changed_names(unit)
         homes = {layout.place(n) for n in changed}
-        others = {n for n in unit.needs if scope.definitions(n) and layout.place(n) is None}
-        if len(homes) == 1 and (target := homes.pop()) and not others:
+        if len(homes) == 1 and (target := homes.pop()):
             return target, f"changes {', '.join(sorted(changed))}"
         return None
     if (
@@ -219,7 +232,7 @@ def _follows(layout: Layout, unit: Unit) -> tuple[str, str] | None:
         u
         for n in unit.binds
         for u in scope.users(n)
-        if u.index != unit.index and not (u.sort == "effect" and n in _changed_names(u))
+        if u.index != unit.index and not (u.sort == "effect" and n in changed_names(u))
     ]
     homes = {layout.home.get(u.index) for u in users}
     homes |= {target for n in unit.binds for target in layout.claimed.get(n, ())}
@@ -228,7 +241,7 @@ def _follows(layout: Layout, unit: Unit) -> tuple[str, str] | None:
     return None
 
 
-def _changed_names(unit: Unit) -> frozenset[str]:
+def changed_names(unit: Unit) -> frozenset[str]:
     """Module-level objects that a statement changes in place: `X[k] = v`, `X += 1`, `X.append(v)`, also inside for and if."""
     return acted_on(unit.nodes) - {
         n.func.id
@@ -254,6 +267,8 @@ def acted_on(nodes: Iterable[ast.stmt]) -> frozenset[str]:
                 found |= {_root(t) for t in targets}
             case ast.Delete(targets=targets):
                 found |= {_root(t) for t in targets}
+            case ast.Expr(value=ast.Call(func=ast.Name(id="setattr" | "delattr"), args=[owner, *_])):
+                found.add(_root(owner))
             case ast.Expr(value=ast.Call(func=function)):
                 found.add(_root(function))
             case ast.Pass():
@@ -302,7 +317,9 @@ def _needed_while_loading(layout: Layout) -> list[tuple[Unit, str, str]]:
                 urgent.setdefault(target or "", name)
     for target in backward:
         for unit in layout.moving(target):
-            decorated = any(n in _decorators(unit) for n in layout.leans(target, now_only=True).get(layout.source, ()))
+            known = registrars(layout.scope, unit)  # by these, the source loads the target, below all that it defines
+            leant_on = layout.leans(target, now_only=True).get(layout.source, set())
+            decorated = bool(leant_on & _decorators(unit) - known.keys())
             called = {u for u in layout.scope.run_while_loading(unit) if u.index not in layout.home}
             if decorated or any(layout.place(n) in backward for u in called for n in u.needs):
                 urgent.setdefault(target, next(iter(sorted(unit.binds))))

@@ -7,6 +7,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 
+from migration.analysis.bound_names import bound_names
+from migration.analysis.source import statements_in
 from migration.analysis.units import BUILTINS, Unit
 
 MOVABLE = ("definition", "assignment")
@@ -85,3 +87,15 @@ class Scope:
             n: [u for u in self.units if n in u.binds or n in u.needs or n in u.free.assigned_global]
             for n in sorted(names)
         }
+
+
+def packages_behind(scope: Scope, unit: Unit, name: str) -> frozenset[str]:
+    """The top-level packages that a name was imported from, as `unit` sees it; "" is this one. Empty where no import binds it."""
+    provider = unit if name in unit.binds else scope.provider(name, unit)
+    found: set[str] = set()
+    for node in statements_in(provider.nodes) if provider is not None and "import" in provider.sort else ():
+        if isinstance(node, ast.ImportFrom) and name in bound_names(node):
+            found.add("" if node.level else (node.module or "").partition(".")[0])
+        elif isinstance(node, ast.Import) and name in bound_names(node):
+            found |= {a.name.partition(".")[0] for a in node.names if name in (a.asname, a.name.partition(".")[0])}
+    return frozenset(found)

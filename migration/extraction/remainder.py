@@ -21,8 +21,12 @@ GETATTR = (
     "    import importlib\n\n"
     "    if name in _MOVED:\n"
     "        return getattr(importlib.import_module(_MOVED[name]), name)\n"
-    '    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")\n'
+    '    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")\n\n\n'
+    "def __dir__():\n"
+    "    return [*globals(), *_MOVED]\n"
 )
+# What `from … import *` brings without it, and what moved.
+STAR = '__all__ = [*(name for name in globals() if name[0] != "_"), *_MOVED]\n'
 
 
 class Remainder:
@@ -59,8 +63,7 @@ class Remainder:
         block = self._import_block(eager, lazy)
         if block:
             edits.append((place, place, self._spaced(block, place)))
-        if lazy:
-            edits += self._getattr(lazy)
+        edits += self._below(lazy)
         return (
             splice(source.text, _collapse(edits)).replace("\r\n", "\n").replace("\n", source.newline)
             if source.newline != "\n"
@@ -206,7 +209,10 @@ class Remainder:
             spelt = [n if n in self._really_used or n in self.listed else f"{n} as {n}" for n in kept]
             aliased |= any(" as " in s for s in spelt)
             lines.append(render_from(module(target), spelt))
-        if lazy and any(t in self.backward for t in lazy.values()) and is_script(self.source):
+        loaded = set(self.layout.registering)
+        lines += [self.composer.loaded(t) for t in self.layout.registering if t not in self.backward | eager.keys()]
+        lines = [line for line in lines if line not in self.source.text]
+        if (lazy or loaded & self.backward) and is_script(self.source):
             alias = f'sys.modules.setdefault("{module(self.source.path)}", sys.modules[__name__])'
             if alias in self.source.text:
                 alias = ""  # an earlier run has put it there
@@ -296,27 +302,44 @@ class Remainder:
         lines = [f"from {self.composer.module(t)} import {', '.join(ns)}{gap}" for t, ns in by_target.items()]
         return start, start, "".join(lines)
 
-    def _getattr(self, lazy: dict[str, str]) -> list[tuple[int, int, str]]:
-        """A module `__getattr__` for names whose new homes import this module (PEP 562); one of an earlier run is added to."""
-        table = "".join(f'    "{name}": "{self.composer.module(target)}",\n' for name, target in lazy.items())
-        if "__getattr__" in self.scope.binders:
-            unit = self.scope.binders["__getattr__"][0]
-            moved = self.scope.binders.get("_MOVED", [])
-            if "\n".join(unit.text.splitlines()) != GETATTR.strip() or len(moved) != 1:
-                raise BadInput(
-                    f"{self.source.path}:{unit.lines[0]}: has a module __getattr__ of its own, and names that leave would need one; move them by hand"
+    def _below(self, lazy: dict[str, str]) -> list[tuple[int, int, str]]:
+        """What stands behind the definitions, above the main guard: what answers for names on demand, what has to be loaded."""
+        text, edits = "", []
+        if lazy:
+            table = "".join(f'    "{name}": "{self.composer.module(target)}",\n' for name, target in lazy.items())
+            if "__getattr__" in self.scope.binders:
+                edits.append(self._added(table))
+            else:
+                text += (
+                    "\n\n# Moved out; imported when asked for, since their new homes import this module.\n"
+                    f"_MOVED = {{\n{table}}}\n{STAR if '*' in self.wanted and '__all__' not in self.scope.binders else ''}"
+                    f"\n\n{GETATTR}"
                 )
-            end = moved[0].statement.start + moved[0].text.rindex("}")
-            return [(end, end, table)]
-        text = (
-            "\n\n# Moved out; imported when asked for, since their new homes import this module.\n"
-            f"_MOVED = {{\n{table}}}\n\n\n{GETATTR}"
-        )
-        guard = next((u for u in self.scope.units if u.sort == "main guard"), None)
-        end = guard.statement.lead if guard else len(self.source.text)
-        if guard is not None and not guard.lead[:1].isspace():
-            text += "\n\n"
-        return [(end, end, text if self.source.text[:end].endswith(("\n", "\r")) or not end else "\n" + text)]
+        lines = [
+            line
+            for target in self.layout.registering  # in the source's order
+            if target in self.backward and (line := self.composer.loaded(target)) not in self.source.text
+        ]
+        if lines:
+            text += ("\n\n" if lazy else "\n") + "".join(line + "\n" for line in lines)
+        if text:
+            guard = next((u for u in self.scope.units if u.sort == "main guard"), None)
+            end = guard.statement.lead if guard else len(self.source.text)
+            if guard is not None and not guard.lead[:1].isspace():
+                text += "\n\n"
+            edits.append((end, end, text if self.source.text[:end].endswith(("\n", "\r")) or not end else "\n" + text))
+        return edits
+
+    def _added(self, table: str) -> tuple[int, int, str]:
+        """More names for the module `__getattr__` of an earlier run."""
+        unit = self.scope.binders["__getattr__"][0]
+        moved = self.scope.binders.get("_MOVED", [])
+        if "\n".join(unit.text.splitlines()) != GETATTR.partition("\n\n\n")[0] or len(moved) != 1:
+            raise BadInput(
+                f"{self.source.path}:{unit.lines[0]}: has a module __getattr__ of its own, and names that leave would need one; move them by hand"
+            )
+        end = moved[0].statement.start + moved[0].text.rindex("}")
+        return end, end, table
 
 
 def _outer_functions(node: ast.AST) -> list[ast.AST]:

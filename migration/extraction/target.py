@@ -120,6 +120,11 @@ class Composer:
         for other, awaited in sorted(self._awaiting().items()):
             if below := sorted(name for name in awaited if (other, name) not in early):
                 tail.append(self._handed_over(other, below))
+        tail += [
+            self.loaded(home)
+            for home, names in sorted(self.layout.registering.items())
+            if home != self.target and any(self.layout.place(name) == self.target for name in names)
+        ]
         if self.target != self.layout.setup and (
             self.layout.setup in self.layout.home.values() or self.tree.exists(self.layout.setup)
         ):
@@ -159,6 +164,10 @@ class Composer:
         alias = _alias(other)
         lines = [f"import {self.module(other)} as {alias}  # noqa: E402 (below: it leans on this module)", ""]
         return "\n".join([*lines, *(f"{alias}.{name} = {name}" for name in names)])
+
+    def loaded(self, path: str) -> str:
+        """The statement that imports a module for what it does as it loads. It takes no name out of it, so it may be on its way."""
+        return f"import {self.module(path)} as {_alias(path)}  # noqa: E402, F401 (registers what it defines)"
 
     def module(self, path: str) -> str:
         """The dotted name by which a module of the tree is imported here."""

@@ -11,6 +11,7 @@ from functools import cached_property
 from migration.analysis import modules
 from migration.analysis.notebooks import cells, python_text
 from migration.analysis.source import Source, blocks_of
+from migration.analysis.units import units_of
 from migration.errors import BadInput
 from migration.gates import Check
 from migration.plan import MoveModule
@@ -38,10 +39,22 @@ class Import:
         return ast.unparse(self.node)
 
     def uses(self, of: frozenset[str]) -> str:
-        """Expressions `bound.name`, one a line, for the names in `of` that the file takes out of a module it imported here."""
+        """Expressions `bound.name`, one a line, for the names in `of` that the file takes out of a module it imported here;
+        bare names where it took them all with a star.
+        """
         bound = {a.asname or a.name for a in self.node.names}
         found = {f"{value}.{name}" for value, name in self.source.attributes if name in of and value in bound}
+        if "*" in bound:  # a package hands on what it takes; another file takes what nothing in it binds
+            free = _free(self.source)
+            package = self.source.path.endswith("/__init__.py")
+            found |= {name for name in of if name in free or (package and not name.startswith("_"))}
         return "\n".join(sorted(found))
+
+
+def _free(source: Source) -> frozenset[str]:
+    """Names that a file uses and does not bind."""
+    units = units_of(source)
+    return frozenset().union(*(u.needs for u in units)) - frozenset().union(*(u.binds for u in units))
 
 
 def imported_files(
