@@ -282,6 +282,10 @@ def _check_together(plan: Plan) -> None:
             first, second = (getattr(step, name, None) for name in pair)
             if first is not None and first == second:
                 raise BadInput(f"{where}: fields {pair[0]!r} and {pair[1]!r} are both {first!r}; they must differ")
+        if isinstance(step, MoveModule) and step.source.endswith(".py") != step.target.endswith(".py"):
+            raise BadInput(
+                f"{where}: field 'target': {step.target!r} and 'source' {step.source!r} must both be .py files, or neither of them"
+            )
         if isinstance(step, ExtractSymbols):
             for field in ("source", "target"):
                 if not str(getattr(step, field)).endswith(".py"):

@@ -11,6 +11,8 @@ from migration.analysis.paths import decoded, line_at, references, replaced
 from migration.outcome import Finding
 from migration.tree import Overlay
 
+FOLDERS = re.compile(r"[\w./@+~-]*")
+LONGEST = 4096  # of a path, as Linux has it
 POINTED: frozenset[Role] = CALLS | {"assigned"}
 
 
@@ -65,7 +67,10 @@ def _meant(tree: Overlay, path: str, raw: bytes, gone: str) -> Iterator[tuple[Me
     """Mentions of `gone`, each with the folder that its path is relative to; None where a variable or an absolute path hides it."""
     name = posixpath.basename(gone)
     text = decoded(raw)
-    spellings = {posixpath.normpath(found) for found in re.findall(rf"[\w./@+~-]*{re.escape(name)}", text)}
+    # Found by its name first, then read backwards: read forwards, a picture of 100 kB in a notebook is one long folder.
+    places = (found.start() for found in re.finditer(re.escape(name), text))
+    folders_before = {FOLDERS.match(text[max(0, at - LONGEST) : at][::-1]) for at in places}
+    spellings = {posixpath.normpath(found[0][::-1] + name) for found in folders_before if found}
     tails = [gone[at:] for at in range(len(gone)) if at == 0 or gone[at - 1] == "/"]
     for spelling in sorted(spellings | set(tails)):
         for mention in references(path, raw, spelling):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from migration.analysis import modules
@@ -121,13 +121,17 @@ def _rewrite_source(there: Overlay, source: Source, renames: Renames, roots: lis
 
 def _rewrite_config(tree: Overlay, path: str, renames: Renames, roots: list[str]) -> tuple[bytes, list[Line]]:
     raw = tree.read(path)
-    new = rewrite_dotted(raw, _dotted_map(tree, renames, roots))
+    new = rewrite_dotted(raw, _dotted_map(tree, renames, roots, defined=True))
     pairs = zip(raw.decode(errors="replace").splitlines(), new.decode(errors="replace").splitlines(), strict=False)
     return new, [(i, a.strip(), b.strip()) for i, (a, b) in enumerate(pairs, 1) if a != b]
 
 
-def _dotted_map(tree: Overlay, renames: Renames, roots: list[str]) -> dict[str, str]:
-    """Old dotted names to new ones. A script's bare stem counts where no root has a module of that name."""
+def _dotted_map(tree: Overlay, renames: Renames, roots: list[str], defined: bool = False) -> dict[str, str]:
+    """Old dotted names to new ones. A script's bare stem counts where no root has a module of that name.
+
+    A bare word of a module that moved whole is followed with a class of it, with `defined` also with a function: `train.Model`
+    is what it looks like, `train.lr` is more likely a setting.
+    """
     found: dict[str, str] = {}
     for old in renames.old_paths:
         spellings = {name for root in roots if (name := modules.dotted_name(old, [root]))}
@@ -137,9 +141,21 @@ def _dotted_map(tree: Overlay, renames: Renames, roots: list[str]) -> dict[str, 
             for name, home in renames.symbols.get(old, {}).items():
                 if new := modules.dotted_name(home, roots):
                     found[f"{spelling}.{name}"] = f"{new}.{name}"
-            if old in renames.modules and "." in spelling and (new := modules.dotted_name(renames.modules[old], roots)):
+            if old not in renames.modules or not (new := modules.dotted_name(renames.modules[old], roots)):
+                continue
+            if "." in spelling:
                 found[spelling] = new
+            else:
+                for name in _defined(tree, renames.modules[old], functions=defined):
+                    found[f"{spelling}.{name}"] = f"{new}.{name}"
     return found
+
+
+def _defined(tree: Overlay, path: str, functions: bool) -> list[str]:
+    """The classes of a module, and its functions where asked for."""
+    kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef) if functions else ast.ClassDef
+    source = tree.source(path) if tree.exists(path) else None
+    return [n.name for n in source.tree.body if isinstance(n, kinds)] if source and source.parses else []
 
 
 def _python_edits(
@@ -164,9 +180,8 @@ def _python_edits(
         if isinstance(node, ast.Import):
             edits += _chains(source, node, renames, there, roots)
     edits += _strings(there, source, renames, roots)
-    for place, root in _places(source, rootless):
+    for place, text in with_roots(source, rootless, notebook):
         start = source.span(place)[0]
-        text = root_lines(source, place, root, notebook) + _gap(source, start)
         edits = [(s, e, text + new) if s == start else (s, e, new) for s, e, new in edits]
         lines = [
             (n, before, text.strip() + " … " + after) if n == place.lineno else (n, before, after)
@@ -335,10 +350,17 @@ def _needed_root(
     return None if modules.folder_of(importer) == root or root in hints else root
 
 
+def with_roots(
+    source: Source, rootless: list[tuple[ast.stmt, str]], notebook: bool = False
+) -> Iterator[tuple[ast.stmt, str]]:
+    """The text that has to stand right before a statement, so that each of `rootless` finds the root it needs."""
+    for root in dict.fromkeys(root for _, root in rootless):
+        for place, _ in _places(source, [(node, r) for node, r in rootless if r == root]):
+            yield place, root_lines(source, place, root, notebook) + _gap(source, source.span(place)[0])
+
+
 def _places(source: Source, rootless: list[tuple[ast.stmt, str]]) -> list[tuple[ast.stmt, str]]:
     """Where the `sys.path` line goes: before the first of them at module level; before each where all are inside functions."""
-    if not rootless:
-        return []
     inside = {
         n for f in ast.walk(source.tree) if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef) for n in ast.walk(f)
     }

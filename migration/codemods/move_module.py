@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from migration.analysis import modules
 from migration.analysis.callers import point_callers
 from migration.analysis.importers import Renames, repoint
 from migration.analysis.imports import rehome_text
+from migration.analysis.module_callers import point_module_callers
+from migration.analysis.moved_script import rooted, runs_by_path
 from migration.analysis.source import Unparsable
 from migration.codemods import Context, Finding, Outcome, codemod
 from migration.errors import BadInput
-from migration.plan import DeprecatePackage, MoveModule
+from migration.plan import DeprecatePackage, EntryPoint, MoveModule
 from migration.tree import Overlay
 
 
@@ -29,7 +33,8 @@ def move_module(step: MoveModule, tree: Overlay, context: Context) -> Outcome:
             f"{where}: field 'target': {step.target} is there already, and so is {step.source}; remove one of them by hand"
         )
     raw = tree.read(step.source)
-    if step.source.endswith(".py") and step.target.endswith(".py"):
+    python = step.source.endswith(".py")
+    if python:
         source = tree.source(step.source)
         try:
             text = rehome_text(
@@ -47,19 +52,48 @@ def move_module(step: MoveModule, tree: Overlay, context: Context) -> Outcome:
     for init in modules.package_inits(tree, step.target, context.roots) if packaged else ():
         name = modules.folder_of(init).rsplit("/", 1)[-1]
         outcome.edits.setdefault(init, f'"""{name.replace("_", " ").capitalize()}."""\n'.encode())
-    if step.source.endswith(".py"):
+    imported = False
+    if python:
         renames = Renames(modules={step.source: step.target})
-        edits, findings = repoint(Overlay(tree, outcome.edits), renames, context)
-        outcome.edits |= edits
-        outcome.findings += findings
-    edits, findings = point_callers(Overlay(tree, outcome.edits), step.source, step.target)
-    outcome.edits |= edits
-    outcome.findings += findings
+        imported = _follow(tree, outcome, lambda now: repoint(now, renames, context), (".py", ".ipynb"), step)
+        _follow(tree, outcome, lambda now: point_module_callers(now, step.source, step.target, context.roots))
+    called = _follow(tree, outcome, lambda now: point_callers(now, step.source, step.target))
     if raw != tree.read(step.source):
         outcome.findings.append(
             Finding("change", step.target, None, "its relative imports are counted from the new place")
         )
+    if python and runs_by_path(tree.source(step.source), called, imported):
+        try:
+            _put_roots(step, tree, context, outcome)
+        except BadInput as error:
+            raise BadInput(f"{where}: field 'target': {error}") from error
     return outcome
+
+
+def _follow(
+    tree: Overlay,
+    outcome: Outcome,
+    pointing: Callable[[Overlay], tuple[dict[str, bytes | None], list[Finding]]],
+    suffixes: tuple[str, ...] = ("",),
+    step: MoveModule | None = None,
+) -> bool:
+    """Let others follow the module; whether one of them, with one of `suffixes`, did."""
+    edits, findings = pointing(Overlay(tree, outcome.edits))
+    outcome.edits |= edits
+    outcome.findings += findings
+    return any(path.endswith(suffixes) for path in edits if step is None or path != step.target)
+
+
+def _put_roots(step: MoveModule, tree: Overlay, context: Context, outcome: Outcome) -> None:
+    """A script finds what it found through its folder, unless an entry-point step sees to that."""
+    if any(other.file == step.target for other in context.steps(EntryPoint)):
+        return
+    now = Overlay(tree, outcome.edits)
+    text, names = rooted(tree, step.source, now, step.target, context.roots)
+    if names:
+        outcome.edits[step.target] = now.source(step.target).encode(text)
+        message = f"is run by path: puts the root on sys.path, where {', '.join(names)} is found"
+        outcome.findings.append(Finding("change", step.target, None, message))
 
 
 def _forwards(step: MoveModule, tree: Overlay, context: Context) -> bool:

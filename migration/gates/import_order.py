@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from migration.gates import Check, Failure, gate
 from migration.probe import Door, DoorResult
-from migration.probe.doors import doors_into, touched_modules
+from migration.probe.doors import door_before, doors_into, touched_modules
 from migration.probe.session import Side, asks, broke, session
 
 
@@ -16,8 +16,8 @@ def entrances(check: Check) -> Iterator[tuple[Side, Door]]:
     for path in touched_modules(check):
         for door in doors_into(check.after, path, check.plan.python.roots):
             yield "after", door
-            if check.before.exists(path):
-                yield "before", door
+            if (before := door_before(check, door)) is not None:
+                yield "before", before
 
 
 @gate("import-order", "Each new or changed module imports first, in a fresh process", prepare=session)

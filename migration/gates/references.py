@@ -248,7 +248,8 @@ def _tokens(trees: Trees, text: str) -> Iterator[str]:
     for name in sorted({old.rpartition("/")[2] for old in trees.gone} - {"__init__.py"}):
         if name in text:
             yield from (
-                m.group() for m in re.finditer(rf"(?<![\w.-])(?:[\w.~$@{{}}-]*/)*{re.escape(name)}(?![\w-]|\.\w)", text)
+                m.group()
+                for m in re.finditer(rf"(?<![\w./-])(?:[\w.~$@{{}}-]*/)*{re.escape(name)}(?![\w-]|\.\w)", text)
             )
 
 

@@ -38,7 +38,18 @@ def doors_into(tree: Overlay, path: str, roots: list[str]) -> Iterator[Door]:
         return
     yield Door("module", stem, path, (folder, *roots))
     if is_script(tree.source(path)):
-        yield Door("script", "", path, (folder, *roots))
+        yield Door("script", "", path, (folder,))  # what `python file` has, and nothing else
+
+
+def door_before(check: Check, door: Door) -> Door | None:
+    """The same door in the tree as it was; for a script that moved, the one at its old place. None where the file is new."""
+    if check.before.exists(door.path):
+        return door
+    moved = (s.source for s in check.plan.step if isinstance(s, MoveModule) and s.target == door.path)
+    source = next(moved, None) if door.kind == "script" else None
+    if source is None or not check.before.exists(source):
+        return None
+    return Door("script", "", source, (modules.folder_of(source),))
 
 
 def is_script(source: Source) -> bool:

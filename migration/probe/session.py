@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 from migration.analysis import modules
 from migration.gates import Check
 from migration.probe import Door, DoorResult
+from migration.probe.doors import door_before
 from migration.probe.interpreter import Interpreter, Results, python_paths
 from migration.tree import Overlay
 
@@ -56,7 +57,8 @@ class Session:
 
     def before(self, door: Door) -> DoorResult | None:
         """What came of the same door before; None where the file that it leads to is new."""
-        return self.result("before", door) if self.check.before.exists(door.path) else None
+        old = door_before(self.check, door)
+        return None if old is None else self.result("before", old)
 
 
 def session(check: Check) -> Session:

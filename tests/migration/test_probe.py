@@ -291,7 +291,7 @@ def test_the_ways_into_a_file() -> None:
     assert ways["pkg/a.py"] == [("module", "pkg.a", (".",))]
     assert ways["top.py"] == [("module", "top", (".",))]
     assert ways["tools/lib.py"] == [("module", "tools.lib", (".",)), ("module", "lib", ("tools", "."))]
-    assert ways["tools/run.py"][-1] == ("script", "", ("tools", "."))
+    assert ways["tools/run.py"][-1] == ("script", "", ("tools",))
     assert ways["x-y.py"] == []
 
 
