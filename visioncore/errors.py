@@ -10,7 +10,11 @@ class ConfigError(ValueError):
     """A model or dataset config that no network can be built from: which file, which key, what was expected."""
 
 
-class SavingError(RuntimeError):
+class TrainingError(RuntimeError):
+    """A run that began well and cannot go on, or came to nothing: what happened, and what is left of it."""
+
+
+class SavingError(TrainingError):
     """A checkpoint could not be written; the one before is as it was."""
 
 

@@ -122,6 +122,7 @@ def _warn_once() -> None:
 
 
 _NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", NoneType: "none"}
+_MANY = {int: "whole numbers", float: "numbers", str: "texts"}
 
 
 def _expected(hint: Any) -> str:
@@ -130,10 +131,15 @@ def _expected(hint: Any) -> str:
         return one_of(map(str, get_args(hint)))
     if get_origin(hint) in (Union, UnionType):
         return " or ".join(_expected(arg) for arg in get_args(hint))
-    if get_origin(hint) is tuple:
+    if get_origin(hint) is Mapping:
+        item = get_args(hint)[1]
+        return "a block of keys" if item is Any else f"a block of keys, each {_expected(item)}"
+    if get_origin(hint) in (tuple, list, Sequence):
         item, *rest = get_args(hint)
-        count = "" if rest == [...] else f"{len(rest) + 1} × "
-        return f"a list of {count}{_expected(item).removeprefix('a ')}"
+        if item is Any:
+            return "a list"
+        count = f"{len(rest) + 1} " if get_origin(hint) is tuple and rest != [...] else ""
+        return f"a list of {count}{_MANY.get(item, _expected(item))}"
     return _NAMES.get(hint, "a block of keys" if is_dataclass(hint) else str(hint))
 
 

@@ -1,6 +1,6 @@
 """`python -m visioncore.train`: one network, many recording sessions.
 
-settings → devices → data and model → callbacks and loggers → fit → report
+settings → devices → data and model, and whether they fit → callbacks and loggers → fit → report
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def train(settings: Settings) -> float | None:
     settings, config, sessions = complete(settings)  # torch takes seconds to load, and Lightning more
 
     from visioncore.run.devices import Machine, choose, strategy
+    from visioncore.run.failures import learnt
 
     devices = choose(settings, Machine.here())
 
@@ -41,11 +42,13 @@ def train(settings: Settings) -> float | None:
     from pytorch_lightning.utilities import rank_zero_info
 
     from visioncore.evaluation.report import report
+    from visioncore.models.probe import check_inputs
     from visioncore.run.callbacks import make_callbacks
     from visioncore.run.loggers import make_loggers
     from visioncore.run.progress import on_terminal
     from visioncore.run.quiet import hush
-    from visioncore.run.saving import WholeFiles, checkpoint_to_resume, saved_step
+    from visioncore.run.resuming import check_resumable, checkpoint_to_resume, going_on, saved_step
+    from visioncore.run.saving import WholeFiles
     from visioncore.run.seeding import seed_everything
     from visioncore.training.lightning import MultiDatasetDM, MultiDatasetModel
 
@@ -53,6 +56,7 @@ def train(settings: Settings) -> float | None:
     for note in devices.notes:
         rank_zero_info(note)
     resume = checkpoint_to_resume(settings)
+    settings = going_on(settings, resume)
     seed_everything(settings)
 
     data = MultiDatasetDM(
@@ -82,6 +86,10 @@ def train(settings: Settings) -> float | None:
         compat=settings.quirks,
         seed=settings.seed,
     )
+    data.setup()  # what is wrong with the sessions is told before anything of an earlier run is touched
+    check_inputs(model.model, data.one_sample_each(), data.names, config)
+    check_resumable(resume, model)
+    settings.make_folder()
     trainer = pl.Trainer(
         max_epochs=settings.max_epochs,
         accelerator=devices.accelerator,
@@ -103,7 +111,7 @@ def train(settings: Settings) -> float | None:
         enable_progress_bar=on_terminal(),
     )
     trainer.fit(model, datamodule=data, ckpt_path=resume)
-    return report(trainer, model, data, settings.folder, settings.plots)
+    return learnt(report(trainer, model, data, settings.folder, settings.plots), settings)
 
 
 if __name__ == "__main__":

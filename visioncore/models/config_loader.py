@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        raw = yaml.safe_load(text)
+        _warn_of_repeated_keys(yaml.compose(text, Loader=yaml.SafeLoader), path)
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file") from None
     except IsADirectoryError:
@@ -57,3 +60,24 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: a mapping is expected, {type(raw).__name__} found" if raw else f"{path} is empty")
     return raw
+
+
+def _warn_of_repeated_keys(root: Any, path: Path) -> None:
+    """YAML's own readers take the last one, without a word."""
+    todo, seen = [root], set()
+    while todo:
+        node = todo.pop()
+        if node is None or id(node) in seen or isinstance(node.value, str):
+            continue
+        seen.add(id(node))
+        keys: set[str] = set()
+        for entry in node.value:
+            key, value = entry if isinstance(entry, tuple) else (None, entry)
+            todo.append(value)
+            if key is not None and isinstance(key.value, str):
+                if key.value in keys and key.value != "<<":
+                    line = key.start_mark.line + 1
+                    warnings.warn(
+                        f"{path}: line {line}: key {key.value!r} is there twice, and the last one counts", stacklevel=4
+                    )
+                keys.add(key.value)

@@ -1,9 +1,9 @@
-"""Would the network run? It is asked with shapes alone, on torch's meta device, before any data is loaded."""
+"""Would the network run? It is asked with shapes alone, on torch's meta device: of what the configs say, and of what the sessions hold."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -21,8 +21,7 @@ def check_shapes(network: Network, config: ModelConfig, sessions: Sequence[Sessi
     Sessions whose number of lags or size of image is not known are passed over. Raises ConfigError, naming the stage that cannot
     take what it is given.
     """
-    probe = copy.deepcopy(network).to("meta").eval()
-    running = _watch(probe)
+    run = _probe(network, source)
     seen = set()
     for index, session in enumerate(sessions):
         if (kind := repr((session.adapter, session.lags))) in seen:
@@ -34,6 +33,25 @@ def check_shapes(network: Network, config: ModelConfig, sessions: Sequence[Sessi
         behavior = (
             None if network.modulator is None else torch.empty(1, config.modulator.params.behavior_dim, device="meta")
         )
+        run(session.source, index, stimulus, behavior)
+
+
+def check_inputs(network: Network, batches: Sequence[Mapping[str, Tensor]], names: Sequence[str], source: str) -> None:
+    """The same with the shapes of real samples: a batch of each session, named, in the network's order. Raises ConfigError."""
+    run = _probe(network, source)
+    for index, (name, batch) in enumerate(zip(names, batches, strict=True)):
+        stimulus, behavior = (
+            batch[key].to("meta", torch.float32) if key in batch else None for key in ("stim", "behavior")
+        )
+        run(name, index, stimulus if network.needs_stimulus else None, behavior)
+
+
+def _probe(network: Network, source: str) -> Callable[[str, int, Tensor | None, Tensor | None], None]:
+    """Runs a copy of `network` without data. Raises ConfigError, naming session and stage."""
+    probe = copy.deepcopy(network).to("meta").eval()
+    running = _watch(probe)
+
+    def run(session: str, index: int, stimulus: Tensor | None, behavior: Tensor | None) -> None:
         which = (index,) if isinstance(network, MultiDatasetV1Model) else ()
         running.clear()
         try:
@@ -43,9 +61,14 @@ def check_shapes(network: Network, config: ModelConfig, sessions: Sequence[Sessi
             stage = at.split(".")[0].removesuffix("s") or "the network"
             given = f" an input of {tuple(shape)}" if shape else " its input"
             reason = str(error).strip().splitlines()[0]
-            raise ConfigError(
-                f"{source}: {stage} cannot take{given} (at {at}, session {session.source}): {reason}"
-            ) from error
+            if stage == "modulator" and behavior is not None:
+                columns = " × ".join(map(str, behavior.shape[1:]))
+                reason += (
+                    f"; behavior has {columns} columns, and modulator.params.behavior_dim says how many it should have"
+                )
+            raise ConfigError(f"{source}: {stage} cannot take{given} (at {at}, session {session}): {reason}") from error
+
+    return run
 
 
 def _stimulus(config: ModelConfig, session: Session) -> Tensor | None:

@@ -71,8 +71,14 @@ def run_with_hydra(settings: Settings, hydras: Hydras, train: Callable[[Settings
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             # each job of a sweep has a folder of its own
             settings = dataclasses.replace(settings, experiment_name=f"{settings.name}-{HydraConfig.get().job.num}")
-        return train(settings)
+            return train(settings)
+        try:
+            return train(settings)
+        except Exception as error:
+            failed.append(error)  # Hydra would print all overrides first
+            return None
 
+    failed: list[Exception] = []
     # Hydra prints errors in its own way, and leaves with 1, unless it is asked to let them through
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv = [sys.argv[0], *hydras.options, *overrides_of(settings), *hydras.overrides]
@@ -80,6 +86,8 @@ def run_with_hydra(settings: Settings, hydras: Hydras, train: Callable[[Settings
         hydra.main(version_base="1.3", config_path="pkg://visioncore.configs", config_name="train")(job)()
     except (HydraException, OmegaConfBaseException) as error:
         raise SettingsError(_sentence(str(error))) from error
+    if failed:
+        raise failed[0]
 
 
 def _sentence(message: str) -> str:
@@ -87,6 +95,8 @@ def _sentence(message: str) -> str:
     unknown = re.match(r"Could not override '([^']+)'", message)
     if unknown is not None:
         keys = [str(item.metadata["key"]) for item in settings_fields()] + [f"compat.{flag.name}" for flag in FLAGS]
+        if unknown[1] in keys:
+            return f"{unknown[1]} cannot be set: an override takes its group away"
         return f"there is no setting {unknown[1]!r}{nearest(unknown[1], keys)}; --cfg job prints them all"
     message = message.split("Config search path", 1)[0]
     first, *rest = (" ".join(line.split()) for line in message.splitlines() if line.strip())
@@ -120,9 +130,10 @@ def _compat_overrides(names: str) -> list[str]:
 
 
 def _quoted(value: Any) -> str:
-    """As Hydra's grammar reads it back: in quotes, a backslash is one unless a quote follows."""
+    """As Hydra's grammar and OmegaConf's read it back: in quotes, a backslash is one unless a quote or an interpolation follows."""
     if value is None:
         return "null"
     if isinstance(value, bool | int | float):
         return str(value).lower() if isinstance(value, bool) else repr(value)
-    return "'" + re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), str(value)) + "'"
+    escaped = {"'": "\\'", "${": "\\${", "": ""}
+    return "'" + re.sub(r"(\\*)('|\$\{|$)", lambda found: found[1] * 2 + escaped[found[2]], str(value)) + "'"

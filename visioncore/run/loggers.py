@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
-from pytorch_lightning.utilities import rank_zero_info, rank_zero_only
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_only, rank_zero_warn
 
 from visioncore.run.settings import Settings, SettingsError
 
@@ -43,14 +43,23 @@ def _csv(settings: Settings, resumed_at: int | None) -> CSVLogger:
     path = Path(logger.log_dir) / "metrics.csv"
     if resumed_at is None or not path.is_file() or getattr(rank_zero_only, "rank", 0) != 0:
         return logger
-    with path.open(newline="") as file:
-        before = [{key: value for key, value in row.items() if value} for row in csv.DictReader(file)]
+    before = _rows(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it deletes the file: it is written again
         writer = logger.experiment
     writer.metrics.extend(row for row in before if int(row["step"]) < resumed_at)
     writer.save()
     return logger
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """What the file says by its columns; rows that were not written to their end, as a killed run may leave one, are told and left out."""
+    lines = path.read_text(errors="replace").splitlines(keepends=True)
+    rows = list(csv.DictReader(line for line in lines if line.endswith("\n")))
+    whole = [row for row in rows if None not in row and None not in row.values() and str(row.get("step")).isdecimal()]
+    if damaged := max(len(lines) - 1, 0) - len(whole):
+        rank_zero_warn(f"{path}: {damaged} of {len(lines) - 1} rows are damaged, and left out")
+    return [{key: value for key, value in row.items() if value} for row in whole]
 
 
 def _wandb(settings: Settings, environment: Mapping[str, str]) -> WandbLogger:

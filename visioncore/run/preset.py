@@ -51,6 +51,7 @@ def _synthetic(settings: Settings) -> tuple[Settings, str, str]:
     from visioncore.data.synthetic import default_study
 
     quick = settings.with_defaults(**QUICK)
+    quick.make_folder()
     study = default_study(Path(quick.checkpoint_dir) / "synthetic-sessions")
     model, sessions = quick.model_config or str(study.model_config), str(study.configs_path)
     return quick.with_defaults(model_config=model, dataset_configs_path=sessions), model, sessions

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import random
 import tempfile
 from pathlib import Path
@@ -17,7 +16,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from visioncore.errors import SavingError
-from visioncore.run.settings import Settings, SettingsError
+from visioncore.run.settings import Settings
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -90,29 +89,6 @@ def checkpoint_callback(settings: Settings) -> ModelCheckpoint:
         save_top_k=3,
         save_last=True,
     )
-
-
-def checkpoint_to_resume(settings: Settings) -> str | None:
-    """`settings.resume`, or for "auto" the run's last checkpoint, None where there is none yet. Raises SettingsError: no such file."""
-    if settings.resume is None:
-        return None
-    if settings.resume == "auto":
-        last = [*settings.folder.glob("last*.ckpt")]
-        return str(max(last, key=lambda path: path.stat().st_mtime)) if last else None
-    if not Path(settings.resume).is_file():
-        raise SettingsError(f"resume: {settings.resume} is no checkpoint file; a path is expected, or auto")
-    return settings.resume
-
-
-def saved_step(checkpoint: str | None) -> int | None:
-    """The optimiser steps that had been taken. Raises SettingsError: the file is no checkpoint, or damaged."""
-    if checkpoint is None:
-        return None
-    try:
-        return int(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"])
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
-        told = " ".join(str(error).split())[:160]
-        raise SettingsError(f"resume: {checkpoint} is no checkpoint that can be gone on from: {told}") from error
 
 
 def _reason(error: BaseException) -> str:

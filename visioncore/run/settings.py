@@ -26,7 +26,7 @@ class SettingsError(ValueError):
 
 
 def _setting(default: Any, key: str, text: str, **more: Any) -> Any:
-    """key: where the setting lies in Hydra's configuration; more: `choices`, `least`."""
+    """key: where the setting lies in Hydra's configuration; more: `choices`, `least`, `most` where it is not 2**63."""
     return field(default=default, metadata={"key": key, "help": text, **more})
 
 
@@ -79,7 +79,7 @@ class Settings:
         0.0, "trainer.early_stopping_min_delta", "bits per spike that count as better", least=0
     )
 
-    seed: int = _setting(0, "trainer.seed", "of the weights and of the order of the samples", least=0)
+    seed: int = _setting(0, "trainer.seed", "of the weights and of the order of the samples", least=0, most=2**32 - 1)
     resume: str | None = _setting(
         None, "trainer.resume", "a checkpoint to go on from, or auto: the run's last one if there is one"
     )
@@ -132,6 +132,16 @@ class Settings:
         """Where the run's checkpoints, logs and plots go."""
         return Path(self.checkpoint_dir) / self.name
 
+    def make_folder(self) -> None:
+        """Raises SettingsError where there can be no such folder."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise SettingsError(
+                f"the run's folder {str(self.folder)[:200]!r}, of checkpoint_dir and experiment_name, cannot be made: {reason}"
+            ) from error
+
     def with_defaults(self, **values: Any) -> Settings:
         """These settings, with other values for what was not asked for."""
         return dataclasses.replace(self, **{name: value for name, value in values.items() if name not in self.given})
@@ -168,3 +178,6 @@ def _check(item: dataclasses.Field[Any], value: Any) -> None:
         raise SettingsError(f"{item.name} {value!r}: {one_of(choices)} is expected{nearest(str(value), choices)}")
     if least is not None and not value >= least:
         raise SettingsError(f"{item.name} {value!r}: {least} or more is expected")
+    most = item.metadata.get("most", 2**63 - 1)
+    if kind == "int" and value > most:
+        raise SettingsError(f"{item.name} {value!r}: at most {most} is expected")

@@ -72,6 +72,8 @@ def test_what_was_given_is_known() -> None:
     [
         (["--lr_schedule", "none"], "there is no option --lr_schedule; did you mean '--lr_scheduler'"),
         (["--batch_size", "0"], "batch_size 0: 1 or more is expected"),
+        (["--batch_size", "9" * 20], "batch_size 9{20}: at most 9223372036854775807 is expected"),
+        (["--seed", "4294967296"], "seed 4294967296: at most 4294967295 is expected"),
         (["--val_fraction", "1.5"], "at most 1"),
         (["--loggers", "csv,wanb"], "did you mean 'wandb'"),
         (["--compat", "core_lr_scale"], "did you mean 'core_lr_scale_ignored'"),

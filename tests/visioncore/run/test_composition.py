@@ -43,9 +43,24 @@ def test_an_override_wins_over_an_option(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert (settings.batch_size, settings.max_epochs) == (3, 7) and settings.given == {"batch_size", "max_epochs"}
 
 
-@pytest.mark.parametrize("path", ["a=b, c.yaml", "it's here", "back\\slash", "end\\", "a\\'b", "[x]", "null", ""])
+@pytest.mark.parametrize(
+    "path", ["a=b, c.yaml", "it's here", "back\\slash", "end\\", "a\\'b", "[x]", "null", "", "a${x}", "\\${x}"]
+)
 def test_options_come_through_as_they_were_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, path: str) -> None:
     assert composed(monkeypatch, tmp_path, model_config=path).model_config == path
+
+
+def test_what_fails_in_a_run_is_told_without_all_overrides(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(settings: Settings) -> None:
+        raise SettingsError("this one")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["train"])
+    with pytest.raises(SettingsError, match="this one"):
+        run_with_hydra(from_values({}), Hydras([], ["trainer.seed=3"]), fail)
+    assert "trainer.seed=3" not in capfd.readouterr().err
 
 
 def test_all_quirks_but_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -34,6 +34,17 @@ def test_a_resumed_run_goes_on_with_its_csv(tmp_path: Path) -> None:
     assert [(row["step"], row["loss"]) for row in rows(tmp_path)] == [("0", "0.0"), ("1", "0.5"), ("2", "9.0")]
 
 
+def test_a_row_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
+    (logger,) = make_loggers(settings(tmp_path, loggers="csv"))
+    for step in range(3):
+        logger.log_metrics({"loss": step / 4}, step=step)
+    metrics = tmp_path / "run" / "csv" / "metrics.csv"
+    metrics.write_bytes(metrics.read_bytes()[:-3])
+    with pytest.warns(UserWarning, match="1 of 3 rows are damaged"):
+        make_loggers(settings(tmp_path, loggers="csv"), resumed_at=9)
+    assert [row["step"] for row in rows(tmp_path)] == ["0", "1"]
+
+
 def test_a_new_run_begins_a_new_csv(tmp_path: Path) -> None:
     for _ in range(2):
         (logger,) = make_loggers(settings(tmp_path, loggers="csv"))

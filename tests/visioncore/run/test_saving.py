@@ -13,8 +13,7 @@ import pytest
 import torch
 
 from visioncore.errors import SavingError
-from visioncore.run.saving import Generators, WholeFiles, checkpoint_to_resume, saved_step
-from visioncore.run.settings import SettingsError, from_values
+from visioncore.run.saving import Generators, WholeFiles
 
 # a process whose files must not grow beyond 100 kB stands for a full disk
 FULL = """
@@ -76,32 +75,3 @@ def test_their_states_are_plain(tmp_path: Path) -> None:
     Generators().on_save_checkpoint(SimpleNamespace(), SimpleNamespace(), checkpoint)  # type: ignore[arg-type]
     torch.save(checkpoint, tmp_path / "a.ckpt")
     assert torch.load(tmp_path / "a.ckpt", weights_only=True)["generators"].keys() == checkpoint["generators"].keys()
-
-
-def test_nothing_to_resume() -> None:
-    assert checkpoint_to_resume(from_values({})) is None and saved_step(None) is None
-
-
-def test_auto_takes_the_runs_last_checkpoint_if_there_is_one(tmp_path: Path) -> None:
-    settings = from_values({"resume": "auto", "checkpoint_dir": str(tmp_path), "experiment_name": "run"})
-    assert checkpoint_to_resume(settings) is None
-    (tmp_path / "run").mkdir()
-    for age, name in enumerate(("last.ckpt", "last-v1.ckpt")):
-        (tmp_path / "run" / name).touch()
-        os.utime(tmp_path / "run" / name, (age, age))
-    assert checkpoint_to_resume(settings) == str(tmp_path / "run" / "last-v1.ckpt")
-
-
-def test_a_checkpoint_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"nope\.ckpt is no checkpoint file"):
-        checkpoint_to_resume(from_values({"resume": str(tmp_path / "nope.ckpt")}))
-    (tmp_path / "text.ckpt").write_text("not a checkpoint")
-    torch.save({"weights": 1}, tmp_path / "weights.ckpt")
-    for name in ("text.ckpt", "weights.ckpt"):
-        with pytest.raises(SettingsError, match="no checkpoint that can be gone on from"):
-            saved_step(str(tmp_path / name))
-
-
-def test_the_step_that_was_saved(tmp_path: Path) -> None:
-    torch.save({"global_step": 12}, tmp_path / "a.ckpt")
-    assert saved_step(str(tmp_path / "a.ckpt")) == 12

@@ -84,18 +84,28 @@ def test_same_seed_same_bits_and_killed_and_resumed_too(study: SyntheticStudy, t
     ).read_text()
 
 
-def killed_in_epoch_two(folder: Path, told: list[Any]) -> None:
+def interrupted(folder: Path, told: list[Any], by: signal.Signals) -> tuple[int, str]:
+    """A run that gets a signal in its second epoch: exit status, and what it told of it."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     environment = {**inherited, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(
-        command(*told), cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as running:
+    errors = folder / "stderr"
+    with (
+        errors.open("w") as stderr,
+        subprocess.Popen(
+            command(*told), cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True
+        ) as running,
+    ):
         assert running.stdout is not None
         for line in running.stdout:
             if "epoch 1 " in line:
-                running.send_signal(signal.SIGKILL)
+                running.send_signal(by)
                 break
         running.stdout.read()
+    return running.returncode, errors.read_text()
+
+
+def killed_in_epoch_two(folder: Path, told: list[Any]) -> None:
+    interrupted(folder, told, signal.SIGKILL)
     assert not (folder / "checkpoints/run/csv/metrics.csv").read_text().count("\n3,"), "it was killed before its end"
 
 
@@ -222,10 +232,49 @@ def test_bad_input_is_a_sentence(
     sentence: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    earlier = tmp_path / "checkpoints" / "run" / "csv" / "metrics.csv"
+    earlier.parent.mkdir(parents=True)
+    earlier.write_text("an earlier run's")
     assert main([str(each) for each in options(damaged(study, tmp_path / "study", damage))]) == 2
     told = capfd.readouterr().err
     assert re.search(sentence, told) and "Traceback" not in told, told
-    assert not list(tmp_path.glob("checkpoints/**/*.ckpt"))
+    assert [path for path in tmp_path.glob("checkpoints/**/*") if path.is_file()] == [earlier]
+    assert earlier.read_text() == "an earlier run's"
+
+
+def test_behaviour_of_another_width_is_told_before_training(
+    study: SyntheticStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = tmp_path / "narrow.yaml"
+    text = study.models["densenet_concat"].read_text()
+    assert "behavior_dim: 6" in text
+    model.write_text(text.replace("behavior_dim: 6", "behavior_dim: 5"))
+    assert main([str(each) for each in options(study, model_config=model)]) == 2
+    told = capfd.readouterr().err
+    assert re.search(
+        r"narrow\.yaml: modulator cannot take .*behavior has 6 columns, and modulator\.params\.behavior_dim", told
+    )
+
+
+def test_a_run_that_diverges_has_failed_and_is_no_best(
+    study: SyntheticStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = options(study, "densenet_concat", learning_rate=30, gradient_clip_val=0, steps_per_epoch=1)
+    assert main([str(each) for each in told]) == 1
+    assert "the network's rates are no numbers any more" in capfd.readouterr().err
+    best = torch.load(tmp_path / "checkpoints" / "run" / "last.ckpt", weights_only=True)["callbacks"]
+    (kept,) = (state for name, state in best.items() if name.startswith("ModelCheckpoint"))
+    assert float(kept["best_model_score"]) < 0 and "nan" not in Path(kept["best_model_path"]).name
+
+    assert main([str(each) for each in options(study, resume="auto")]) == 2
+    assert "last.ckpt is of another network" in capfd.readouterr().err
+
+
+def test_a_run_that_is_told_to_stop_has_failed(study: SyntheticStudy, tmp_path: Path) -> None:
+    status, told = interrupted(tmp_path, options(study, max_epochs=1000, steps_per_epoch=1), signal.SIGTERM)
+    assert status == 1 and "stopped by SIGTERM; --resume auto goes on" in told
 
 
 def test_more_workers_than_cores(study: SyntheticStudy, tmp_path: Path) -> None:

@@ -108,6 +108,23 @@ def test_a_bad_batch_is_left_out_and_told(tmp_path: Path, compat: Any) -> None:
     )
 
 
+def test_rates_that_are_no_numbers_are_no_score(tmp_path: Path) -> None:
+    """Not 0 bits per spike, which would be better than what an untrained network reaches, and the best checkpoint."""
+    broken = batch(0, size=20)
+    for group in broken:
+        group["stim"] = group["stim"].float() * math.nan
+    logged, _ = validated(tmp_path, [broken])
+    assert math.isnan(logged["val_bps_overall"][0]) and math.isnan(logged["val_loss"][0])
+
+
+def test_without_a_spike_there_is_no_score_and_none_to_come(tmp_path: Path) -> None:
+    silent = batch(0, size=20)
+    for group in silent:
+        group["robs"] = torch.zeros_like(group["robs"])
+    logged, _ = validated(tmp_path, [silent])
+    assert logged["val_bps_overall"][0] == 0 and math.isfinite(logged["val_loss"][0])
+
+
 def test_an_epoch_begins_afresh(tmp_path: Path) -> None:
     logged, model = validated(tmp_path, [batch(0, size=20)])
     first = dict(logged)

@@ -101,6 +101,14 @@ class MultiDatasetDM(pl.LightningDataModule):
         if self.enable_curriculum:
             self.contrast_scores = contrast_scores(self.train_dsets, by_raw_frame=self.compat.curriculum_never_anneals)
 
+    def one_sample_each(self) -> list[dict[str, Tensor]]:
+        """A batch of one sample of each dataset, of which the shapes are wanted."""
+        first = torch.tensor([0])
+        return [
+            (self.train_dsets if len(self.train_dsets[name]) else self.val_dsets)[name].gather(first)
+            for name in self.names
+        ]
+
     def train_dataloader(self) -> DataLoader[Any]:
         dataset = self._mixed(self.train_dsets)
         return self._loader(dataset, self._training_sampler(dataset), drop_last=True)

@@ -15,7 +15,7 @@ from visioncore.training.metrics import PoissonBPSAggregator, StoredBPSAggregato
 
 class Validation(Steps):
     """Logs `val_loss`, the mean over batches and datasets; `val_bps/{name}`, the mean over a dataset's cells; `val_bps_overall`, the
-    mean over the datasets, which checkpoints and early stopping look at.
+    mean over the datasets, which checkpoints and early stopping look at: NaN, and no score to be the best, where no loss is a number.
 
     Bits per spike are of the samples of all ranks, of cells that spike, and may be negative. With `pooled_bps` they are what the
     old trainer made of them: clamped at 0 cell by cell and averaged over the ranks (Q13).
@@ -67,7 +67,14 @@ class Validation(Steps):
                     rank_zero_only=True,
                     batch_size=1,
                 )
-        overall = torch.stack(scored).mean() if scored else torch.zeros((), device=self.device)
+        if scored:
+            overall = torch.stack(scored).mean()
+        elif loss is None or self.compat.pooled_bps:
+            overall = torch.zeros((), device=self.device)
+        else:
+            overall = (
+                0.0 * loss
+            )  # no spikes; or rates that are no numbers, which must not pass for better than a bad score
         if self.compat.pooled_bps:
             overall = overall.clamp(min=0.0)
         # the same on all ranks; every rank's checkpoints and early stopping need it
@@ -76,22 +83,31 @@ class Validation(Steps):
         torch.cuda.empty_cache()
 
     def _pooled(self) -> tuple[Tensor | None, list[Tensor | None]]:
-        """Mean loss and each dataset's bits per spike over all ranks: one reduction, in which every rank takes part."""
+        """Mean loss, NaN where none is finite and None where there is none, and each dataset's bits per spike, over all ranks.
+
+        One reduction, in which every rank takes part.
+        """
         like = self.bps_aggs[0].sums
-        losses = torch.zeros(2, dtype=like.dtype, device=like.device)
+        losses = torch.zeros(3, dtype=like.dtype, device=like.device)
         if self.val_losses:
             values, finite = (torch.stack(list(column)) for column in zip(*self.val_losses, strict=True))
-            losses = torch.stack([torch.where(finite, values, 0.0).to(like).sum(), finite.to(like).sum()])
+            losses = torch.stack(
+                [
+                    torch.where(finite, values, 0.0).to(like).sum(),
+                    finite.to(like).sum(),
+                    torch.ones_like(values).to(like).sum(),
+                ]
+            )
         everything = torch.cat([losses, *(agg.sums.flatten() for agg in self.bps_aggs)])
         if dist.is_available() and dist.is_initialized():
             dist.all_reduce(everything)
-        total, count, *_ = everything[:2]
+        total, count, batches = everything[:3]
         bps: list[Tensor | None] = []
-        for sums in torch.split(everything[2:], [agg.sums.numel() for agg in self.bps_aggs]):
+        for sums in torch.split(everything[3:], [agg.sums.numel() for agg in self.bps_aggs]):
             cells = bits_per_spike(sums.view(3, -1))
             cells = cells[~torch.isnan(cells)]
             bps.append(cells.mean().float() if len(cells) else None)
-        return ((total / count).float() if count > 0 else None), bps
+        return ((total / count).float() if batches > 0 else None), bps
 
     def _mean_loss(self) -> Tensor | None:
         """The old mean: of this rank's finite losses; Lightning averages the ranks'."""
