@@ -23,6 +23,9 @@ from visioncore.data.splits import split_by_trial
 from visioncore.data.transforms import check_transforms, transformed
 from visioncore.errors import ConfigError
 
+# of these torch neither makes sums nor joins them with others
+UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
+
 
 @dataclass(frozen=True)
 class PreparedSession:
@@ -82,6 +85,11 @@ def _placed(path: Path, config: DatasetConfig) -> str:
 
 def _prepared(recording: Recording, config: DatasetConfig, folder: Path, compat: Compat) -> tuple[Recording, bool]:
     """At the model's rate, with masks, transforms, and the cells of the config alone."""
+    known = {
+        name: value.long() if value.dtype in UNSIGNED and name != "stim" else value
+        for name, value in recording.covariates.items()
+    }
+    recording = Recording(known, recording.metadata)
     if config.sampling is not None:
         recording = downsampled(recording, config.sampling.factor, compat)
     units = recording["robs"].shape[1]

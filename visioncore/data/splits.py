@@ -22,8 +22,7 @@ def split_by_trial(trials: Tensor, frames: Tensor, fraction: float, seed: int, c
             seeding(seed)
     else:
         generator = torch.Generator().manual_seed(seed)
-    # numpy's, because torch's do not know every type of number
-    unique, of_frame = (torch.from_numpy(each) for each in np.unique(trials[frames].numpy(), return_inverse=True))
-    train = torch.randperm(len(unique), generator=generator)[: int(len(unique) * fraction)]
-    chosen = torch.isin(of_frame, train)
+    unique = torch.unique(trials[frames])
+    train = unique[torch.randperm(len(unique), generator=generator)[: int(len(unique) * fraction)]]
+    chosen = torch.isin(trials[frames], train)
     return frames[chosen], frames[~chosen]

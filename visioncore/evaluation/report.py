@@ -84,7 +84,8 @@ def table(summaries: Sequence[SessionSummary]) -> Table:
 
 def sentence(summaries: Sequence[SessionSummary]) -> str:
     """The run in a line."""
-    bits, best = overall(summaries, "bits"), overall(summaries, "best")
+    bits = overall(summaries, "bits")
+    best = overall(summaries, "best") if all(summary.best is not None for summary in summaries) else None
     unscored = sum(summary.unscored for summary in summaries)
     no_rates = f"the rates of {unscored} {'cell' if unscored == 1 else 'cells'} are NaN, infinite or negative"
     if bits is None:

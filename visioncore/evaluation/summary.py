@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_warn
 
 from visioncore.data.config import DatasetConfig, parse_dataset_config, session_folder
+from visioncore.data.errors import DataError
 from visioncore.data.synthetic.truth import load_truth
 from visioncore.evaluation.measures import bits_per_spike, correlation_to_mean, explainable_variance_explained
 from visioncore.evaluation.predictions import Predictions
@@ -88,8 +89,9 @@ def _truth(p: Predictions, parsed: DatasetConfig, config: Mapping[str, Any]) -> 
             raise ValueError(f"{len(rates)} frames, and they have {len(p.session.stimulus)}")
         return rates[p.counted][:, cids], true_maps(truth.filters[cids])
     except (LookupError, TypeError, ValueError) as error:
-        told = f"no {error}" if isinstance(error, KeyError) else error
-        rank_zero_warn(f"{path} is not the truth of these recordings, and is left out: {told}")
+        told = f"there is no {error}" if isinstance(error, KeyError) else error
+        known = f"{error}" if isinstance(error, DataError) else f"{path} is of other recordings: {told}"
+        rank_zero_warn(f"{known}; what the session's cells could reach is not told")
         return None
 
 

@@ -292,6 +292,15 @@ def test_types_lie_behind_each_other_and_no_sample_looks_across(tmp_path: Path) 
     assert covariates["psth_inds"].tolist() == [-1] * 100 + [i % 10 for i in range(60)]
 
 
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.uint64])
+def test_types_may_count_in_different_numbers(tmp_path: Path, dtype: torch.dtype) -> None:
+    recorded(tmp_path)
+    recorded(tmp_path, "fixrsvp", trial_inds=(torch.arange(100) // 10).to(dtype), robs=torch.ones(100, 3).to(dtype))
+    half = {"source_rate": 240, "target_rate": 120}
+    made = prepare_session(config(tmp_path, types=["gaborium", "fixrsvp"], sampling=half)).train.session.covariates
+    assert made["trial_inds"].tolist() == [i // 5 for i in range(50)] * 2 and (made["robs"][50:] == 2).all()
+
+
 def test_a_rate_that_is_half(tmp_path: Path) -> None:
     recording = recorded(tmp_path)
     made = prepare_session(config(tmp_path, sampling={"source_rate": 240, "target_rate": 120}))
@@ -384,13 +393,6 @@ def test_ops_that_cannot_be_are_told_with_their_transform(tmp_path: Path, step: 
     recorded(tmp_path, eyepos=torch.rand(100, 2))
     with pytest.raises(ConfigError, match=rf"Allen\.yaml: transforms\.eye: .*{sentence}"):
         prepare_session(config(tmp_path, transforms={"eye": {"source": "eyepos", "ops": [step]}}))
-
-
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.uint64, torch.float32])
-def test_trials_are_split_alike_whatever_numbers_they_have(dtype: torch.dtype) -> None:
-    trials, frames = torch.arange(60) // 6 + 3, torch.arange(5, 60)
-    expected = split_by_trial(trials, frames, 0.7, 1, NOW)
-    assert all(map(torch.equal, split_by_trial(trials.to(dtype), frames, 0.7, 1, NOW), expected))
 
 
 def test_a_pipe_does_not_hold_a_reader_up(tmp_path: Path) -> None:

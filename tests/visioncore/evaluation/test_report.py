@@ -149,6 +149,7 @@ def test_spikes_of_another_frame_are_held_against_the_rates_of_that_frame(study:
 
 def test_a_share_of_nothing_is_not_told() -> None:
     assert sentence([summary("a", [-1.0], [-0.5])]) == "validation bits per spike: -1.0000, the best reachable -0.5000"
+    assert sentence([summary("a", [1.0], [2.0]), summary("b", [3.0])]) == "validation bits per spike: 2.0000"
 
 
 def test_places_in_a_repeated_sequence_may_have_any_number(study: SyntheticStudy) -> None:
@@ -166,7 +167,7 @@ def test_places_in_a_repeated_sequence_may_have_any_number(study: SyntheticStudy
     [
         (b"PK\x03\x04 not really", "is damaged"),
         ({"rates_backimage": np.ones((3, 4))}, "centres"),
-        ({"filters": np.ones((4, 2, 9, 9))}, "no 'backimage'"),
+        ({"filters": np.ones((4, 2, 9, 9))}, "there is no 'backimage'"),
         ({"rates_backimage": np.ones((9, 4)), "rates_fixrsvp": np.ones((9, 4))}, "18 frames"),
         ({"rates_backimage": np.ones((1500, 2)), "rates_fixrsvp": np.ones((1500, 2))}, "out of bounds"),
     ],
@@ -182,7 +183,7 @@ def test_a_truth_of_something_else_costs_its_columns_only(
     else:
         whole = {} if told == "centres" else {"centres": 0, "kernels": 0, "filters": np.ones((4, 2, 9, 9))}
         np.savez(folder / "truth.npz", **{**whole, **content})
-    with pytest.warns(UserWarning, match=f"truth.npz is not the truth of these recordings, and is left out: .*{told}"):
+    with pytest.warns(UserWarning, match=f"truth.npz.*{told}.*; what the session's cells could reach is not told"):
         made = summarise(predictions, {**config, "session_dir": str(tmp_path)}, lambda: np.ones((4, 9, 9)))
     assert made.best is made.fields is None and made.feve is not None
 
