@@ -73,7 +73,8 @@ def without(text: str, dropped: Iterable[str]) -> tuple[str, list[str]]:
     body: list[cst.BaseSmallStatement] = []
     for small in line.body:
         if not isinstance(small, cst.Import | cst.ImportFrom) or isinstance(small.names, cst.ImportStar):
-            body.append(small)
+            if not (isinstance(small, cst.ImportFrom) and "*" in gone):
+                body.append(small)
             continue
         kept = [a for a in small.names if _bound(small, a) not in gone]
         if len(kept) == len(small.names):

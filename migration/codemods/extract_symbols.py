@@ -205,6 +205,10 @@ def _exports(folder: str, layout: Layout, context: Context, there: dict[str, tup
             listed += [s for s in step.symbols if not s.startswith("_") and s not in listed]
     lead_back = {t for t in public if _leads_back(layout, t, folder)}
     lead_back |= {modules.join(folder, f"{module}.py") for module, on_demand in there.values() if on_demand}
+    if len({s.source for s in context.steps(ExtractSymbols) if modules.folder_of(s.target) == folder}) > 1:
+        lead_back = set(
+            public
+        )  # one source may import the other, and either the package: nothing of it may be in a hurry
     eager = {t: names for t, names in public.items() if t not in lead_back}
     lazy = {n: t.rsplit("/", 1)[-1].removesuffix(".py") for t in public if t in lead_back for n in public[t]}
     lines = [

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Collection
+from functools import cached_property
 
 from migration.analysis.imports import bindings, render_from, without
 from migration.analysis.source import Source, splice
-from migration.analysis.units import Unit, is_script
+from migration.analysis.units import BUILTINS, Unit, is_script
 from migration.errors import BadInput
+from migration.extraction.header import header_end
 from migration.extraction.layout import Layout
 from migration.extraction.names import Scope
 from migration.extraction.target import Composer, attached_comment, literal_all
@@ -85,17 +87,32 @@ class Remainder:
     # -- imports that go -----------------------------------------------------------------------------------------------
 
     def _lead_start(self, unit: Unit) -> int:
-        """Where a moved slice begins; the shebang and coding line of a file stay."""
+        """Where a moved slice begins; what is above it about the file stays."""
         if unit.statement.lead:
             return unit.statement.lead
-        kept = re.match(r"(#!.*(\r\n|\r|\n))?(#.*coding[:=].*(\r\n|\r|\n))?", unit.lead)
-        return kept.end() if kept else 0
+        return header_end(unit.lead, of_definition=unit.sort not in ("import", "guarded import"))
 
     def _used(self, unit: Unit, name: str) -> bool:
         """Whether what stays, or another file, still leans on the binding of `name` by `unit`."""
         if name in self.wanted or name in self.listed:
             return True
-        return any(name in u.needs and self.scope.provider(name, u) is unit for u in self.staying)
+        gone = [u for u in self.staying if u.sort == "guarded import" and u not in self._kept_guards]
+        return self._leant_on(unit, name, [u for u in self.staying if u not in gone])
+
+    def _leant_on(self, unit: Unit, name: str, users: list[Unit]) -> bool:
+        return any(name in u.needs and self.scope.provider(name, u) is unit for u in users)
+
+    def _idle_star(self, unit: Unit) -> bool:
+        """Whether a star import brought names to what left, and brings none to what stays or to another file."""
+
+        def unbound(units: Collection[Unit]) -> bool:
+            return any(n not in BUILTINS and self.scope.provider(n, u) is None for u in units for n in u.needs)
+
+        outside = {n for n in self.wanted if n == "*" or n not in self.scope.binders}
+        gone = [u for u in self.scope.units if u.index in self.layout.home]
+        return (
+            unbound(gone) and not unbound(self.staying) and not outside and not unit.source.path.endswith("__init__.py")
+        )
 
     def _was_needed(self, unit: Unit, name: str) -> bool:
         """Whether the binding was used by something that left; what was idle before stays, it may be there for its effect."""
@@ -106,28 +123,35 @@ class Remainder:
                 name in u.needs for u in self.staying
             )
         gone = [u for u in self.scope.units if u.index in self.layout.home]
-        guards = [u for u in self.scope.units if u.sort == "guarded import" and u not in self._kept_guards()]
+        guards = [u for u in self.scope.units if u.sort == "guarded import" and u not in self._kept_guards]
         return any(name in u.needs and self.scope.provider(name, u) is unit for u in [*gone, *guards])
 
+    @cached_property
     def _kept_guards(self) -> list[Unit]:
         found = []
+        others = [u for u in self.staying if u.sort != "guarded import"]
         for unit in self.scope.units:
             if unit.sort == "guarded import":
                 gone = [u for u in self.scope.units if u.index in self.layout.home]
                 needed = any(n in u.needs and self.scope.provider(n, u) is unit for n in unit.binds for u in gone)
-                if not needed or any(self._used(unit, n) for n in unit.binds):
+                outside = unit.binds & (self.wanted | self.listed)
+                if not needed or outside or any(self._leant_on(unit, n, others) for n in unit.binds):
                     found.append(unit)
         return found
 
     def _import_edits(self, unit: Unit) -> list[tuple[int, int, str]]:
         if unit.sort == "guarded import":
-            if unit in self._kept_guards():
+            if unit in self._kept_guards:
                 return []
             return [(self._import_lead(unit, whole=True), unit.statement.end, "")]
         idle = [
             b.name
             for b in bindings(unit)
-            if b.name != "*" and not self._used(unit, b.name) and self._was_needed(unit, b.name)
+            if (
+                self._idle_star(unit)
+                if b.name == "*"
+                else not self._used(unit, b.name) and self._was_needed(unit, b.name)
+            )
         ]
         if not idle:
             return []
@@ -154,7 +178,7 @@ class Remainder:
         found = set()
         for unit in self.scope.units:
             if unit.sort == "import":
-                names = {b.name for b in bindings(unit)}
+                names = {b.name for b in bindings(unit)} - {"*"}  # a star goes whole or stays
                 for target in set(self.layout.home.values()):
                     needed = {
                         n for u in self.layout.moving(target) for n in u.needs if self.scope.provider(n, u) is unit

@@ -23,10 +23,9 @@ from migration.analysis.imports import (
 from migration.analysis.source import Source, splice
 from migration.analysis.units import BUILTINS, Unit, units_of
 from migration.errors import BadInput
+from migration.extraction.header import RULER, header_end
 from migration.extraction.layout import Layout
 from migration.tree import Overlay
-
-RULER = re.compile(r"#\s*[-=#*_~─═]{5,}")
 
 
 @dataclass
@@ -234,15 +233,11 @@ class Composer:
 
     def _stars(self) -> list[Piece]:
         """Star imports, which may bind what nothing else does."""
-        found = []
-        for unit in self.layout.scope.units:
-            for node in unit.nodes if unit.sort == "import" else ():
-                if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
-                    text = rehomed(self.tree, node, self.source.path, self.target, self.roots, self.hints) or render(
-                        node, node.names
-                    )
-                    found.append(Piece(unit.index, text, frozenset("*")))
-        return found
+        return [
+            Piece(unit.index, self._plain(unit, {"*"}), frozenset("*"))
+            for unit in self.layout.scope.units
+            if unit.sort == "import" and any(b.name == "*" for b in bindings(unit))
+        ]
 
     def _attached(self, unit: Unit) -> str:
         """The comment right above an import (not a section's banner), which explains it and so goes where it goes."""
@@ -275,7 +270,7 @@ class Composer:
         """The moved slices with the comments above them, in the source's order, each ending in a newline."""
         parts = []
         for unit in self.units:
-            lead = unit.lead if unit.statement.lead else re.sub(r"\A(#!.*\n)?(#.*coding[:=].*\n)?", "", unit.lead)
+            lead = unit.lead if unit.statement.lead else unit.lead[header_end(unit.lead) :]
             piece = lead + unit.text
             parts.append(piece if piece.endswith(("\n", "\r")) else piece + "\n")
             for other, names in groupby(self._early(unit), key=itemgetter(0)):
@@ -344,10 +339,11 @@ class Composer:
 
 
 def attached_comment(unit: Unit) -> str:
-    """The comment lines directly above a statement, unless they are, or end, a section's banner."""
+    """The comment lines directly above an import, unless they are, or end, a section's banner; a file's first block is its own."""
     block: list[str] = []
-    for line in reversed(unit.lead.splitlines(keepends=True)):
-        if not line.strip().startswith("#") or line.startswith("#!"):
+    lead = unit.lead if unit.statement.lead else unit.lead[header_end(unit.lead, of_definition=False) :]
+    for line in reversed(lead.splitlines(keepends=True)):
+        if not line.strip().startswith("#"):
             break
         block.insert(0, line)
     return "" if any(RULER.match(line.strip()) or re.match(r"#\s?%%", line) for line in block) else "".join(block)

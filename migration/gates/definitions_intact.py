@@ -18,11 +18,10 @@ from dataclasses import dataclass
 from migration.analysis.bound_names import bound_names
 from migration.analysis.source import NEWLINE, Source, Statement, splice
 from migration.codemods import Moved
+from migration.extraction.header import header_end
 from migration.gates import Check, Failure, gate
 from migration.plan import MoveModule, RemoveDuplicate
 from migration.tree import Overlay
-
-HEADER = re.compile(r"\A(#!.*\n)?(#.*coding[:=].*\n)?")
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ def _definition(source: Source, index: int, statement: Statement) -> Definition:
     text = NEWLINE.sub("\n", source.text[statement.start : statement.end]).rstrip("\n") + "\n"
     names = frozenset().union(*(bound_names(node, imports=False) for node in statement.nodes))
     return Definition(
-        source, index, source.line_of(statement.start), names, HEADER.sub("", lead) if index == 0 else lead, text
+        source, index, source.line_of(statement.start), names, lead[header_end(lead) :] if index == 0 else lead, text
     )
 
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from migration.analysis.source import Source
+from migration.analysis.units import units_of
+from migration.extraction.target import literal_all
 from migration.gates import Check, Failure, gate
 from migration.probe import Door, DoorResult
 from migration.probe.doors import doors_to_statement
@@ -76,7 +79,11 @@ def _followed(check: Check) -> list[Followed]:
         known = check.__dict__["_followed"] = []
         for old, news in importers(check):
             names = _names_at_stake(check, old)
-            known += [Followed(old, new, _doors(check, old, names), _doors(check, new, names)) for new in news]
+            for new in news:
+                meant = (
+                    names if "*" not in new.names or new.text == old.text else frozenset()
+                )  # many stars, each its own
+                known.append(Followed(old, new, _doors(check, old, meant), _doors(check, new, meant)))
     return known
 
 
@@ -123,8 +130,18 @@ def _plainly_resolves(followed: Followed, then: set[Door], now: set[Door]) -> bo
 
 def _names_at_stake(check: Check, old: Import) -> frozenset[str]:
     """What the imported modules defined before; attributes of these names are asked for, too."""
-    files = imported_files(check.before, old.node, old.source.path, check.plan.python.roots, [])
-    return frozenset().union(*(top_level(check.before.source(file)) for file in files))
+    sources = map(
+        check.before.source, imported_files(check.before, old.node, old.source.path, check.plan.python.roots, [])
+    )
+    if "*" in old.names:
+        return frozenset().union(*(_handed_out(source) for source in sources))
+    return frozenset().union(*map(top_level, sources))
+
+
+def _handed_out(source: Source) -> frozenset[str]:
+    """What a star import brings, as far as the module defines it itself."""
+    listed = literal_all(units_of(source)) if source.parses else None
+    return top_level(source) if listed is None else top_level(source) & set(listed)
 
 
 def _doors(check: Check, statement: Import, names: frozenset[str]) -> Ways:

@@ -184,7 +184,11 @@ def _runs(
     check: Check, asked: Session, extraction: Extraction, effect: Effect, places: list[Place]
 ) -> Iterator[Failure]:
     """Through each door: as it did before, never more often, and not behind what it stood above."""
-    below = _code_below(check, extraction, effect, {path for path, _, _ in places}) if effect.everywhere else set()
+    below = (
+        _code_below(check, extraction, effect, {path for path, _, _ in places})
+        if effect.everywhere
+        else _prepared(check, extraction, effect)
+    )
     for path in (extraction.path, *extraction.targets):
         for door in _doors(check, path):
             after, before = asked.result("after", door), asked.before(door)
@@ -206,6 +210,9 @@ def _judged(
         yield Failure(
             *here, f"{effect} ran with {home} and does not {how}: what runs it has to be imported there, first"
         )
+    elif not count and (made := next((p for p in result.ran if p in below), None)):
+        told = f"{effect} stood above {made[0]}:{made[1]}, which may go by it, and does not run {how}"
+        yield Failure(*here, f"{told}: leave both in {home}, or move both by hand")
     elif not count and effect.packages and door.path != home:
         told = (
             f"{effect} does not run {how}, only with {home}; it stands below statements that lean on more than imports"
@@ -218,6 +225,20 @@ def _judged(
             yield Failure(
                 *here, f"{effect} runs too late {how}: {late[0]}:{late[1]}, which it stood above, runs before it"
             )
+
+
+def _prepared(check: Check, extraction: Extraction, effect: Effect) -> set[Place]:
+    """Constants that moved away from below a statement that stays, and are made by calls that may go by what it sets up."""
+    if not effect.packages:
+        return set()
+    units = [u for u in effect.scope.units if u.index > effect.unit.index and u.sort == "assignment"]
+    names = {name for u in units if effect.matters_to(u) for name in u.binds}
+    return {
+        (path, node.lineno, node.col_offset)
+        for path in extraction.targets
+        for node in check.after.source(path).tree.body
+        if isinstance(node, ast.Assign | ast.AnnAssign) and names & bound_names(node)
+    }
 
 
 def _code_below(check: Check, extraction: Extraction, effect: Effect, homes: set[str]) -> set[Place]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
 
@@ -41,9 +42,9 @@ ZOO = """\
 USER = "from lab.zoo import create\nprint(type(create('small')).__name__, type(create('large')).__name__)\n"
 
 
-def migrated(files: dict[str, str], *steps: tuple[str, str, list[str]], **more: object) -> Run:
+def migrated(files: Mapping[str, str | bytes], *steps: tuple[str, str, list[str]], **more: object) -> Run:
     """The plan over `files`, all gates holding."""
-    tree = overlay({path: dedent(text) for path, text in files.items()})
+    tree = overlay({path: dedent(t) if isinstance(t, str) else t for path, t in files.items()})
     plan = plan_of(
         *({"kind": "extract-symbols", "source": s, "target": t, "symbols": names, **more} for s, t, names in steps)
     )
