@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from migration.codemods import Context, Finding, Outcome, run_step
-from migration.errors import DecisionNeeded, GateFailed
+from migration.errors import BadInput, DecisionNeeded, GateFailed
 from migration.gates import Check, Verdict, run_gates
 from migration.plan import Plan, Step, parse_plan
 from migration.transaction import Store, changes_of
@@ -56,11 +56,13 @@ class Run:
 def rehearse(before: Overlay, plan: Plan, on_step: OnStep | None = None) -> Run:
     """Carry the plan out on an overlay and ask the gates. Raises BadInput."""
     began = time.perf_counter()
+    _check_roots(before, plan)
     after = Overlay(before)
     context = Context(plan)
     outcomes: dict[str, Outcome] = {}
     for step in plan.step:
         outcome = run_step(step, after, context)
+        _check_places(after, step, outcome, plan)
         after.edit(outcome.edits, outcome.modes)
         outcomes[step.id] = outcome
         if on_step:
@@ -68,6 +70,22 @@ def rehearse(before: Overlay, plan: Plan, on_step: OnStep | None = None) -> Run:
     undecided = any(f.level == "decision" for o in outcomes.values() for f in o.findings)
     verdicts = [] if undecided or not after.edits else run_gates(Check(before, after, plan, outcomes))
     return Run(plan, before, after, outcomes, verdicts, time.perf_counter() - began)
+
+
+def _check_roots(tree: Overlay, plan: Plan) -> None:
+    """Raise BadInput for a root that is no folder of the tree, and that no step makes."""
+    made = [str(getattr(step, name, "")) + "/" for step in plan.step for name in ("target", "package", "moved_to")]
+    for root in plan.python.roots:
+        if root != "." and not any(path.startswith(root + "/") for path in [*made, *tree.paths()]):
+            raise BadInput(f"{plan.file}: field 'python.roots': {root!r} is no folder with files in {tree.root}")
+
+
+def _check_places(tree: Overlay, step: Step, outcome: Outcome, plan: Plan) -> None:
+    """Raise BadInput where a step makes a file that the disk has no place for."""
+    for path, content in outcome.edits.items():
+        if content is not None and not tree.exists(path) and (why := tree.obstacle(path)):
+            field = "field 'target': " if path == getattr(step, "target", None) else ""
+            raise BadInput(f"{plan.file}: step {step.id!r}: {field}{path}: {why}")
 
 
 def apply(run: Run, store: Store) -> bool:

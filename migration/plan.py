@@ -7,6 +7,7 @@ same name in `codemods/`, a folder of cases.
 from __future__ import annotations
 
 import hashlib
+import keyword
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +15,9 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from migration.analysis.modules import dotted_name
 from migration.errors import BadInput, nearest
-from migration.tree import checked_path
+from migration.tree import SKIPPED_FOLDERS, checked_path
 
 SHIPPED = Path(__file__).parent / "plans"
 
@@ -42,7 +44,10 @@ class Step(_Model):
     @field_validator("source", "target", "duplicate", "canonical", "file", "package", "moved_to", check_fields=False)
     @classmethod
     def _path_inside(cls, value: str) -> str:
-        return _inside(value)
+        path = _inside(value)
+        if skipped := SKIPPED_FOLDERS.intersection(path.split("/")):
+            raise ValueError(f"{min(skipped)}/ is not part of the tree: it is neither read nor written")
+        return path
 
 
 class ExtractSymbols(Step):
@@ -52,7 +57,7 @@ class ExtractSymbols(Step):
     source: str
     target: str
     symbols: list[str] = Field(min_length=1)
-    reexport: bool = True
+    reexport: bool = Field(True, strict=True)
     expect_lines: dict[str, tuple[int, int]] = {}
 
 
@@ -143,13 +148,20 @@ class UnifyImport(Step):
     from_: str = Field(alias="from", min_length=1)
     to: str = Field(min_length=1)
 
+    @field_validator("from_", "to")
+    @classmethod
+    def _importable(cls, value: str) -> str:
+        if not all(part.isidentifier() and not keyword.iskeyword(part) for part in value.split(".")):
+            raise ValueError("expected the name of a package, as an import has it")
+        return value
+
 
 class EntryPoint(Step):
     """Hold the entry script to its size and let it run by path without shadowing anything."""
 
     kind: Literal["entry-point"]
     file: str
-    max_lines: int = Field(gt=0)
+    max_lines: int = Field(gt=0, strict=True)
     symbols_left: list[str]
 
 
@@ -172,7 +184,7 @@ KINDS: dict[str, type[Step]] = {get_args(c.model_fields["kind"].annotation)[0]: 
 class Python(_Model):
     """Where Python starts looking: import roots, in order."""
 
-    roots: list[str] = ["."]
+    roots: list[str] = Field(["."], min_length=1)
 
     @field_validator("roots")
     @classmethod
@@ -186,7 +198,7 @@ class Plan(_Model):
     schema_: Literal[1] = Field(alias="schema")
     name: str
     title: str
-    python: Python = Python()
+    python: Python = Python(roots=["."])
     step: list[Annotated[AnyStep, Field(discriminator="kind")]] = Field(min_length=1)
     digest: str = ""
     file: str = ""
@@ -216,7 +228,7 @@ def load_plan(name_or_file: str) -> Plan:
         )
     raw = path.read_bytes()
     try:
-        data = tomllib.loads(raw.decode("utf-8"))
+        data = tomllib.loads(raw.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: not a TOML file ({error})") from error
     return parse_plan(data, str(path), hashlib.sha256(raw).hexdigest())
@@ -290,6 +302,10 @@ def _check_together(plan: Plan) -> None:
             for field in ("source", "target"):
                 if not str(getattr(step, field)).endswith(".py"):
                     raise BadInput(f"{where}: field {field!r}: {getattr(step, field)!r} is not a .py file")
+            if dotted_name(step.target, plan.python.roots) is None:
+                raise BadInput(
+                    f"{where}: field 'target': {step.target!r} cannot be imported from the roots {', '.join(plan.python.roots)}: it has to lie under one of them, and every folder and file name has to be a Python identifier and no keyword"
+                )
             for symbol in step.symbols:
                 if step.symbols.count(symbol) > 1:
                     raise BadInput(f"{where}: field 'symbols' lists {symbol!r} twice")

@@ -155,6 +155,18 @@ class Overlay:
     def absence(self, path: str) -> str:
         return self.base.absence(path)
 
+    def obstacle(self, path: str) -> str | None:
+        """What keeps a new file from being made at `path`, in words; None where nothing does."""
+        for folder in [str(parent) for parent in PurePosixPath(path).parents][-2::-1]:
+            if (self.root / folder).is_symlink():
+                return f"{folder} is a symbolic link, which is never followed; name the real folder"
+            if self.exists(folder):
+                return f"{folder} is a file, a folder was expected"
+        full = self.root / path
+        if full.is_symlink():
+            return "is a symbolic link, which is never followed; name the real file"
+        return "is a folder, a file was expected" if full.is_dir() else None
+
     def source(self, path: str) -> Source:
         """The file as parsed Python; parsing is lazy and cached. A file untouched by the overlay shares the base's cache."""
         if path not in self._sources:

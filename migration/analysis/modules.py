@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import posixpath
 from collections.abc import Iterator
+from keyword import iskeyword
 from pathlib import PurePosixPath
 
 from migration.analysis.source import Source, statements_in
@@ -32,7 +33,7 @@ def dotted_name(path: str, roots: list[str]) -> str | None:
         if (root == "." or relative != path) and relative.endswith(".py"):
             parts = relative.removesuffix(".py").split("/")
             parts = parts[:-1] if parts[-1] == "__init__" else parts
-            if parts and all(part.isidentifier() for part in parts):
+            if parts and all(part.isidentifier() and not iskeyword(part) for part in parts):
                 return ".".join(parts)
     return None
 

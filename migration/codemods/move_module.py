@@ -54,6 +54,7 @@ def move_module(step: MoveModule, tree: Overlay, context: Context) -> Outcome:
         outcome.edits.setdefault(init, f'"""{name.replace("_", " ").capitalize()}."""\n'.encode())
     imported = False
     if python:
+        _check_importable(step, tree, context, where)
         renames = Renames(modules={step.source: step.target})
         imported = _follow(tree, outcome, lambda now: repoint(now, renames, context), (".py", ".ipynb"), step)
         _follow(tree, outcome, lambda now: point_module_callers(now, step.source, step.target, context.roots))
@@ -68,6 +69,18 @@ def move_module(step: MoveModule, tree: Overlay, context: Context) -> Outcome:
         except BadInput as error:
             raise BadInput(f"{where}: field 'target': {error}") from error
     return outcome
+
+
+def _check_importable(step: MoveModule, tree: Overlay, context: Context, where: str) -> None:
+    """Raise BadInput where the new place has no module name and somebody imports the module."""
+    if modules.dotted_name(step.target, context.roots):
+        return
+    anywhere = modules.join(modules.folder_of(step.source), "moved.py")
+    importers, _ = repoint(tree, Renames(modules={step.source: anywhere}), Context(context.plan), skip={step.source})
+    if importers:
+        raise BadInput(
+            f"{where}: field 'target': {step.target!r} cannot be imported from the roots {', '.join(context.roots)}, and {min(importers)} imports {step.source}: every folder and file name has to be a Python identifier and no keyword"
+        )
 
 
 def _follow(

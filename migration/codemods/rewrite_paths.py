@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterable
 from functools import partial
 
+from migration.analysis import modules
 from migration.analysis.callers import changed_lines, folders
 from migration.analysis.commands import CALLS, Mention, Role
 from migration.analysis.paths import decoded, line_at, references, rewrite
@@ -47,26 +49,36 @@ def rewrite_paths(step: RewritePaths, tree: Overlay, context: Context) -> Outcom
         outcome.findings += [_left(path, raw, mention, to) for mention in left]
     if outcome.edits:
         outcome.summary = f"{_count(lines, 'line')} in {_count(len(outcome.edits), 'file')}"
-        if not to.startswith("-m ") and not any(
-            tree.exists(_join(base, to)) for path in outcome.edits for base in ("", posixpath.dirname(path))
-        ):
-            outcome.findings.append(Finding("warning", to, None, "the new path leads to no file of the repository"))
+        if not _leads_somewhere(tree, to, outcome.edits, context.roots):
+            what = "no import root leads to this module" if to.startswith("-m ") else "the new path leads to no file"
+            outcome.findings.append(Finding("warning", to, None, f"{what} of the repository"))
         return outcome
     if any(_uses(path, tree.read(path), to) for path in files):
         outcome.status, outcome.summary = "already done", f"{to} is called already"
     else:
         outcome.status = "nothing to do"
         outcome.summary = f"nothing calls {step.from_}" if files else f"no file matches {', '.join(step.files)}"
+        if all(finding.line is None for finding in outcome.findings):  # else what names the script was left, and told
+            message = f"{outcome.summary}, nor {to}, so it is not done already: are 'files' and 'from' spelt right?"
+            outcome.findings.append(Finding("warning", ", ".join(step.files), None, message))
     return outcome
 
 
+def _leads_somewhere(tree: Overlay, to: str, callers: Iterable[str], roots: list[str]) -> bool:
+    if to.startswith("-m "):
+        return any(modules.find_module(tree, to[3:], root) for root in roots)
+    return any(tree.exists(_join(base, to)) for path in callers for base in ("", posixpath.dirname(path)))
+
+
 def _target(step: RewritePaths, context: Context) -> str:
+    where = f"{context.plan.file}: step {step.id!r}: field 'to': {step.to!r}"
     if module := MODULE.fullmatch(step.to):
         return f"-m {module[1]}"
     if step.to.startswith("-") or "\n" in step.to or step.to.endswith("/"):
-        raise BadInput(
-            f'{context.plan.file}: step {step.id!r}: field \'to\': {step.to!r} is neither; expected a path ("training/x.py") or "-m package.module"'
-        )
+        raise BadInput(f'{where} is neither; expected a path ("training/x.py") or "-m package.module"')
+    old, new = (posixpath.normpath(path) for path in (step.from_, step.to))
+    if new.count("../") > old.count("../") or (new[0] in "/~") > (old[0] in "/~"):
+        raise BadInput(f"{where} leads out of the repository; expected a path inside it, written as 'from' is")
     return step.to
 
 

@@ -20,6 +20,7 @@ from migration.analysis.source import Source, dotted, splice
 from migration.analysis.units import is_script
 from migration.codemods import Context, Finding, Outcome, codemod
 from migration.errors import BadInput
+from migration.outcome import Level
 from migration.plan import UnifyImport
 from migration.tree import Overlay
 
@@ -146,7 +147,9 @@ def _edits(
     found = []
     for source in sources:
         ours = modules.resolve_absolute(tree, step.from_, source.path, roots, modules.path_hints(source))
-        found.append([*_uses(source, names, table), *(() if ours else _strings(source, table))])
+        strings = [] if ours else _strings(source, table)
+        outcome.findings += [] if ours else _left(source, strings, table)
+        found.append([*_uses(source, names, table), *strings])
     for source, nodes, edits in zip(sources, imports, found, strict=True):
         for node in nodes:
             start, end = source.span(node)
@@ -302,14 +305,53 @@ def _strings(source: Source, table: Table) -> list[Edit]:
     if not any(old in source.text for old in table):
         return []
     edits: list[Edit] = []
+    kept = _for_its_top(source, table)
     for node in ast.walk(source.tree):
+        if node in kept:
+            continue
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and DOTTED.fullmatch(node.value):
             edits += _literal(source, node, node.value, _in_string(node.value, table))
         elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
             called, name = dotted(node.func).rpartition(".")[2], node.args[0].value
+            if node.args[0] in kept:
+                continue
             if called in IMPORTING and isinstance(name, str) and name in table and "." not in name:
                 edits += _literal(source, node.args[0], name, table[name])
     return edits
+
+
+def _for_its_top(source: Source, table: Table) -> set[ast.AST]:
+    """What `__import__` is called with where it has to stay: it returns the top of a dotted name, another module then."""
+    return {
+        node.args[0]
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Call) and dotted(node.func) == "__import__" and node.args
+        and isinstance(node.args[0], ast.Constant) and "." in (_mapped(str(node.args[0].value), table) or "")
+    }  # fmt: skip
+
+
+def _left(source: Source, edits: list[Edit], table: Table) -> Iterator[Finding]:
+    """Strings that name the package and stay: a logger's name, a pattern for warnings, a key of `sys.modules`."""
+    names = "|".join(re.escape(old) for old in sorted(table, key=len, reverse=True))
+    pattern = re.compile(rf"[\^(.*]*(?:{names})(?:[)$*|\\].*|\.[\w.]*[*\\(|$+].*)?", re.DOTALL)
+    done, stays = {start for start, _, _ in edits}, _for_its_top(source, table)
+    keys = {
+        n.slice for n in ast.walk(source.tree) if isinstance(n, ast.Subscript) and dotted(n.value).endswith("sys.modules")
+    }  # fmt: skip
+    prose = {n.value for n in ast.walk(source.tree) if isinstance(n, ast.Expr)}
+    for node in ast.walk(source.tree):
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or node in prose:
+            continue
+        if not (node in stays or pattern.fullmatch(node.value)) or source.span(node)[0] in done:
+            continue
+        if node in stays:
+            message = "left: __import__ returns the top of a dotted name; use importlib.import_module"
+        elif node in keys:
+            message = f"left: nothing is in sys.modules as {node.value!r} any more, unless something else imports it"
+        else:
+            message = f"left: the string {node.value!r}; look whether it means the package"
+        level: Level = "warning" if node in stays or node in keys else "note"
+        yield Finding(level, source.path, node.lineno, message)
 
 
 def _literal(source: Source, node: ast.Constant, old: str, new: str | None) -> Iterator[Edit]:

@@ -286,5 +286,7 @@ def _next(report: Report) -> Iterator[str]:
     elif report.files:
         yield f"Read the changes: `python -m migration diff {plan}`"
         yield f"Make them: `python -m migration apply {plan}`"
+    elif idle := [entry.step.id for entry in report.steps if entry.status == "nothing to do"]:
+        yield f"Nothing was changed. Steps that found nothing to do, which is not the same as done: {', '.join(idle)}. Read what is said of them."
     else:
         yield f"Every step's work is already there. Check it at any time: `python -m migration verify {plan}`"

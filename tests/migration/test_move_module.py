@@ -220,6 +220,14 @@ def test_a_picture_in_a_notebook_costs_nothing() -> None:
     assert verdict.after.read("n.ipynb").decode() == raw.replace("python train.py", "python pkg/train.py")
 
 
+@pytest.mark.parametrize("target", ["class/b.py", "my-parts/b.py"])
+def test_what_others_import_needs_a_name(target: str) -> None:
+    sentence = f"step '1': field 'target': '{target}' cannot be imported from the roots ., and use.py imports a.py"
+    with pytest.raises(BadInput, match=sentence):
+        run(overlay({"a.py": "x = 1\n", "use.py": "import a\n"}), plan_of({**STEP, "source": "a.py", "target": target}))  # fmt: skip
+    assert run(overlay({"a.py": "x = 1\n"}), plan_of({**STEP, "source": "a.py", "target": target}))["1"].edits
+
+
 def test_a_module_stays_a_module() -> None:
     with pytest.raises(BadInput, match=r"field 'target': 'other' and 'source' 'train.py' must both be \.py"):
         plan_of({**STEP, "source": "train.py", "target": "other"})

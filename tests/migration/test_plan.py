@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from migration.engine import rehearse
 from migration.errors import BadInput
 from migration.plan import KINDS, load_plan, parse_plan
+from tests.migration.support import overlay
 
 MOVE = {"id": "1", "title": "t", "kind": "move-module", "source": "a.py", "target": "b.py"}
+STEP = {"id": "1", "title": "t"}
 EXTRACT = {"id": "1", "title": "t", "kind": "extract-symbols", "source": "a.py", "target": "b.py", "symbols": ["f"]}
 DUPLICATE = {"id": "2", "title": "t", "kind": "remove-duplicate", "duplicate": "a.py", "canonical": "c.py"}
 
@@ -47,6 +50,36 @@ def plan(*steps: dict[str, Any], **top: Any) -> dict[str, Any]:
         (plan(MOVE, digest="x"), "unknown field 'digest'"),
         (plan(MOVE, python={"root": ["."]}), "unknown field 'python.root' .did you mean 'roots'"),
         (plan(), "field 'step'"),
+        (
+            plan({**MOVE, "target": "__pycache__/b.py"}),
+            "step '1': field 'target': __pycache__/ is not part of the tree",
+        ),
+        (plan({**EXTRACT, "target": ".git/b.py"}), "step '1': field 'target': .git/ is not part of the tree"),
+        (
+            plan({**EXTRACT, "target": "my-parts/b.py"}),
+            "step '1': field 'target': 'my-parts/b.py' cannot be imported from the roots",
+        ),
+        (
+            plan({**EXTRACT, "target": "class/b.py"}),
+            "step '1': field 'target': 'class/b.py' cannot be imported from the roots",
+        ),
+        (
+            plan(EXTRACT, python={"roots": ["src"]}),
+            "step '1': field 'target': 'b.py' cannot be imported from the roots src",
+        ),
+        (plan(EXTRACT, python={"roots": []}), "field 'python.roots'"),
+        (
+            plan({**STEP, "kind": "entry-point", "file": "a.py", "max_lines": True, "symbols_left": []}),
+            "field 'max_lines'",
+        ),
+        (
+            plan({**STEP, "kind": "unify-import", "from": "a b", "to": "c"}),
+            "field 'from': expected the name of a package",
+        ),
+        (
+            plan({**STEP, "kind": "unify-import", "from": "a", "to": "class"}),
+            "field 'to': expected the name of a package",
+        ),
         ({"schema": 1, "name": "n", "title": "t", "step": ["x"]}, "p.toml"),
     ],
 )
@@ -63,6 +96,33 @@ def test_a_file_that_is_not_toml_gets_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "q.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(BadInput, match="not a TOML file"):
         load_plan(str(tmp_path / "q.toml"))
+
+
+def test_a_byte_order_mark_is_no_part_of_the_plan(tmp_path: Path) -> None:
+    text = (
+        'schema = 1\nname = "n"\ntitle = "t"\n[[step]]\nid = "1"\ntitle = "t"\nkind = "create-package"\npackage = "a"\n'
+    )
+    (tmp_path / "p.toml").write_text(text, encoding="utf-8-sig")
+    assert load_plan(str(tmp_path / "p.toml")).name == "n"
+
+
+def test_a_root_that_is_not_there_is_told() -> None:
+    with pytest.raises(BadInput, match=r"p\.toml: field 'python\.roots': 'nope' is no folder with files"):
+        rehearse(overlay({"a.py": ""}), parse_plan(plan(MOVE, python={"roots": [".", "nope"]}), "p.toml"))
+    made = parse_plan(plan({**MOVE, "target": "src/b.py"}, python={"roots": [".", "src"]}), "p.toml")
+    assert rehearse(overlay({"a.py": ""}), made).after.exists("src/b.py")
+
+
+def test_a_target_with_something_in_its_way_is_told_before_anything_is_written() -> None:
+    tree = overlay({"a.py": "", "real/x.py": "", "file": "", "b.py/x": ""})
+    (tree.root / "link").symlink_to("real")
+    for target, why in [
+        ("link/b.py", "link is a symbolic link"),
+        ("file/b.py", "file is a file, a folder was expected"),
+        ("b.py", "is a folder, a file was expected"),
+    ]:
+        with pytest.raises(BadInput, match=f"p.toml: step '1': field 'target': {target}: {why}"):
+            rehearse(tree, parse_plan(plan({**MOVE, "target": target}), "p.toml"))
 
 
 def test_an_unknown_plan_names_the_shipped_ones() -> None:

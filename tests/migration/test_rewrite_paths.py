@@ -134,7 +134,7 @@ def test_a_pattern_without_files_is_noted() -> None:
     result = outcome({"exp/run.sh": "python train.py\n"}, files=["exp/*.sh", "old/*.sh"])
     assert [f.path for f in result.findings if f.level == "note"] == ["old/*.sh"]
     nothing = outcome({}, files=["old/*.sh"])
-    assert (nothing.status, [f.level for f in nothing.findings]) == ("nothing to do", ["note"])
+    assert (nothing.status, [f.level for f in nothing.findings]) == ("nothing to do", ["note", "warning"])
 
 
 def test_records_and_binary_files_are_never_touched() -> None:
@@ -159,7 +159,26 @@ def test_a_new_path_that_leads_nowhere_is_a_warning() -> None:
     assert [(f.level, f.path) for f in result.findings if f.level == "warning"] == [("warning", "nowhere/train.py")]
 
 
-@pytest.mark.parametrize("to", ["-m", "-m a/b.py", "-u train.py", "folder/"])
+def test_a_module_that_is_not_there_is_a_warning() -> None:
+    result = outcome({"exp/run.sh": "python train.py\n"}, to="-m no.such")
+    assert [(f.path, f.message) for f in result.findings if f.level == "warning"] == [
+        ("-m no.such", "no import root leads to this module of the repository")
+    ]
+    assert not [f for f in outcome({"exp/run.sh": "python train.py\n"}, to="-m training.train").findings if f.level == "warning"]  # fmt: skip
+
+
+def test_a_script_that_nothing_ever_called_is_a_warning() -> None:
+    (warning,) = outcome({"exp/run.sh": "ls\n"}).findings
+    assert (warning.level, warning.path) == ("warning", "exp/*.sh")
+    assert warning.message.startswith("nothing calls train.py, nor training/train.py")
+    assert not outcome({"exp/run.sh": "python training/train.py\n"}).findings
+
+
+def test_a_path_may_climb_only_as_far_as_the_old_one() -> None:
+    assert after("python ../train.py\n", **{"from": "../train.py", "to": "../training/train.py"}) == "python ../training/train.py\n"  # fmt: skip
+
+
+@pytest.mark.parametrize("to", ["-m", "-m a/b.py", "-u train.py", "folder/", "../x.py", "a/../../x.py", "/x.py"])
 def test_a_target_that_is_neither_a_path_nor_a_module_is_refused(to: str) -> None:
     with pytest.raises(BadInput, match="field 'to'"):
         outcome({"exp/run.sh": "python train.py\n"}, to=to)

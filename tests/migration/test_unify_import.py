@@ -263,3 +263,30 @@ def test_requirements_are_for_a_person_to_look_at() -> None:
     tree, outcome = unified(files)
     assert tree.edits == {}
     assert [f.path for f in outcome.findings if f.level == "note"] == ["environment.yml", "requirements.txt"]
+
+
+@pytest.mark.parametrize(
+    ("line", "level", "sentence"),
+    [
+        ('logging.getLogger("pytorch_lightning").setLevel(0)', "note", "the string 'pytorch_lightning'"),
+        ('warnings.filterwarnings("ignore", module=r"pytorch_lightning\\..*")', "note", "the string"),
+        ('warnings.filterwarnings("ignore", module="pytorch_lightning.trainer.*")', "note", "the string"),
+        ('sys.modules["pytorch_lightning"]', "warning", "nothing is in sys.modules as 'pytorch_lightning' any more"),
+        ('m = __import__("pytorch_lightning")', "warning", "__import__ returns the top of a dotted name"),
+        ('m = __import__("pytorch_lightning.callbacks")', "warning", "__import__ returns the top of a dotted name"),
+    ],
+)
+def test_a_string_that_names_the_package_stays_and_is_told(line: str, level: str, sentence: str) -> None:
+    tree, outcome = unified({"m.py": f"import pytorch_lightning as pl\n{line}\n"}, **{"from": "pytorch_lightning", "to": "lightning.pytorch"})  # fmt: skip
+    assert tree.read("m.py").decode() == f"import lightning.pytorch as pl\n{line}\n"
+    told = [f for f in outcome.findings if f.level != "change"]
+    assert [(f.level, f.line, f.message.startswith(f"left: {sentence}")) for f in told] == [(level, 2, True)]
+
+
+def test_a_string_that_is_something_else_is_not_told() -> None:
+    text = '"""lightning"""\nimport lightning\nopen("lightning.log")\nx = cfg["lightning.max_epochs"]\ny = "lightning is fast"\n'
+    assert [f.line for f in unified({"m.py": text})[1].findings if f.level != "change"] == []
+
+
+def test_dunder_import_of_a_name_without_dots_follows() -> None:
+    assert rewritten('m = __import__("lightning")\n') == 'm = __import__("pytorch_lightning")\n'
