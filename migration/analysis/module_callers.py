@@ -21,6 +21,8 @@ from migration.outcome import Finding
 from migration.tree import Overlay
 
 RUN = r"(?<![\w-])(?:-m|--module)[ \t\"',=\[]+"
+PYTHON = re.compile(r"python|pypy|PY|torchrun|launch|debugpy|coverage|kernprof|executable|args|command|cmd")
+OTHERS = re.compile(r"\b(?:git|pytest|py\.test|mkdir|install)\b")  # whose `-m` is no module
 Edit = tuple[int, int, str]
 
 
@@ -78,7 +80,14 @@ def _pointed(path: str, raw: bytes, name: str, home: str, module: Source) -> byt
 
 def _runs(text: str, name: str, home: str) -> Iterator[Edit]:
     for found in re.finditer(rf"{RUN}(?P<name>{re.escape(name)})(?![\w./-])", text):
-        yield *found.span("name"), home
+        if "." in name or _by_python(text, found.start()):
+            yield *found.span("name"), home
+
+
+def _by_python(text: str, option: int) -> bool:
+    """Whether the `-m` at `option` is an interpreter's: `git commit -m train`, `pytest -m train` mean something else."""
+    command = re.split(r"[\n;&|]", re.sub(r"\\\r?\n", " ", text[max(0, option - 400) : option]))[-1]
+    return bool(PYTHON.search(command)) and not OTHERS.search(command)
 
 
 def _entries(text: str, name: str, home: str, module: Source) -> Iterator[Edit]:
@@ -114,7 +123,8 @@ def _left(path: str, raw: bytes, last: str, names: set[str], home: str | None, o
     tail = rf"(?:[^\W\d]\w*\.)*{re.escape(last)}"
     for found in re.finditer(rf"{RUN}(?P<name>{spelt}|{tail})(?![\w./-])", text):
         name = found["name"]
-        if name in names if home is None else any(n.endswith("." + name) for n in names):
+        ours = name in names if home is None else any(n.endswith("." + name) for n in names)
+        if ours and _by_python(text, found.start()):
             line = text.count("\n", 0, found.start()) + 1
             message = f"may run {old} from another folder; it has moved, look at this by hand"
             yield Finding("warning", path, line, message, line_at(text, found.start()))

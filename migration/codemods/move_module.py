@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 
 from migration.analysis import modules
@@ -63,6 +64,11 @@ def move_module(step: MoveModule, tree: Overlay, context: Context) -> Outcome:
         outcome.findings.append(
             Finding("change", step.target, None, "its relative imports are counted from the new place")
         )
+    if python and modules.folder_of(step.source) != modules.folder_of(step.target):
+        nodes = (n for n in ast.walk(tree.source(step.source).tree) if isinstance(n, ast.Name))
+        for line in sorted({n.lineno for n in nodes if n.id == "__file__"}):
+            message = f"__file__ is {step.target} from here on; look at what is reckoned from it"
+            outcome.findings.append(Finding("warning", step.source, line, message))
     if python and runs_by_path(tree.source(step.source), called, imported):
         try:
             _put_roots(step, tree, context, outcome)

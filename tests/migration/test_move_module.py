@@ -180,6 +180,7 @@ RUN = "class Model: ...\ndef main(): print(1)\nif __name__ == '__main__':\n    m
         ("lab/train.py", "setup.py", "setup(entry_points={'console_scripts': ['go=lab.train:main']})\n", "setup(entry_points={'console_scripts': ['go=pkg.cli.train:main']})\n"),
         ("train.py", "c.yaml", "m: {_target_: train.Model}\nf:\n  _target_: train.main\n", "m: {_target_: pkg.cli.train.Model}\nf:\n  _target_: pkg.cli.train.main\n"),
         ("train.py", "use.py", "M = 'train.Model'\n", "M = 'pkg.cli.train.Model'\n"),
+        ("train.py", "run.sh", "torchrun \\\n  --n 2 \\\n  -m train\n", "torchrun \\\n  --n 2 \\\n  -m pkg.cli.train\n"),
         ("train.py", "c.yaml", "mix: train:0.8\ntrain: 1\n", "mix: train:0.8\ntrain: 1\n"),
     ],
 )  # fmt: skip
@@ -187,6 +188,18 @@ def test_callers_by_name_follow(source: str, path: str, before: str, after: str)
     rehearsed = rehearse(overlay({source: RUN, path: before}), plan_of({**STEP, "source": source, "target": "pkg/cli/train.py"}))  # fmt: skip
     assert rehearsed.after.read(path).decode() == after
     assert [f.message for v in rehearsed.failed for f in v.failures if f.fatal] == []
+
+
+def test_a_message_or_a_marker_is_no_module() -> None:
+    text = "git commit -m train\npytest -m train\npython -m pytest -m 'train'\n"
+    tree = overlay({"train.py": RUN, "run.sh": text})
+    run(tree, plan_of({**STEP, "source": "train.py", "target": "pkg/train.py"}))
+    assert tree.read("run.sh").decode() == text
+
+
+def test_what_is_reckoned_from_the_files_own_place_is_told() -> None:
+    _, outcome = moved({OLD: "from pathlib import Path\nDATA = Path(__file__).parent\n"})
+    assert [(f.level, f.path, f.line) for f in outcome.findings if "__file__" in f.message] == [("warning", OLD, 2)]
 
 
 @pytest.mark.parametrize(
