@@ -34,11 +34,13 @@ def save_truth(session: SyntheticSession, path: Path) -> None:
 
 
 def load_truth(path: Path) -> Truth:
-    """Raises DataError: damaged, or another file of that name."""
+    """Raises FileNotFoundError; DataError: damaged, or another file of that name."""
     try:
         with np.load(path) as file:
             rates = {name.removeprefix("rates_"): file[name] for name in file.files if name.startswith("rates_")}
             return Truth(rates, file["centres"], file["kernels"], file["filters"])
+    except FileNotFoundError:
+        raise
     except KeyError as error:
         raise DataError(f"{path}: arrays centres, kernels and filters are expected; {error}") from error
     except (OSError, ValueError, TypeError, EOFError, BadZipFile, ZlibError) as error:
