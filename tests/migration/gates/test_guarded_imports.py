@@ -17,7 +17,8 @@ GUARDED = "try:\n    from regularizers import make\nexcept ImportError as e:\n  
 CLASS = "class Model:\n    def terms(self):\n        return make()\n\n\n"
 SCRIPT = "#!/usr/bin/env python\n" + GUARDED + CLASS + "if __name__ == '__main__':\n    print(Model().terms())\n"
 TARGET = "training/parts/model.py"
-SHORT = "#!/usr/bin/env python\nfrom training.parts.model import Model\n\n\nif __name__ == '__main__':\n    print(Model().terms())\n"
+ROOT = "import sys\nfrom pathlib import Path\nsys.path.insert(1, str(Path(__file__).resolve().parents[1]))\n"
+SHORT = f"#!/usr/bin/env python\n{ROOT}from training.parts.model import Model\n\n\nif __name__ == '__main__':\n    print(Model().terms())\n"
 
 
 def extracted(target: str, script: str = SCRIPT, left: str = SHORT, **files: str) -> Check:
