@@ -123,10 +123,11 @@ def _as_written(tree: Overlay, path: str) -> Source:
     """Python as earlier steps have left it; anything else as its author did, since steps only respell the paths in it."""
     if path.endswith(".py"):
         return tree.source(path)
-    bottom: Overlay = tree
-    while isinstance(bottom.base, Overlay):
-        bottom = bottom.base
-    return Source(path, bottom.base.read(path) if bottom.base.exists(path) else tree.read(path))
+    first: Overlay = tree
+    while isinstance(first.base, Overlay):
+        first = first.base
+    origin = first.base if first is tree else first  # under `verify` the first overlay holds what the migration found
+    return Source(path, origin.read(path) if origin.exists(path) else tree.read(path))
 
 
 def _leaving(step: RemoveDuplicate, tree: Overlay, context: Context) -> list[str]:

@@ -139,6 +139,25 @@ def test_apply_in_two_parts_ends_where_one_apply_ends(repo: Path, tmp_path: Path
     assert "/.migration/" in (repo / ".git/info/exclude").read_text()
 
 
+DUPLICATE = """
+[[step]]
+id = "0"
+title = "One script"
+kind = "remove-duplicate"
+duplicate = "old/run.sh"
+canonical = "run.sh"
+"""
+
+
+def test_verify_compares_duplicates_as_the_migration_found_them(repo: Path) -> None:
+    """Not the one that is gone with the one that a later step has respelt since."""
+    write_tree(repo, {"old/run.sh": FILES["run.sh"]})
+    (repo.parent / "plan.toml").write_text(PLAN.replace("[[step]]", f"{DUPLICATE}\n[[step]]", 1))
+    assert run("apply", repo, "--yes").returncode == 0 and not (repo / "old/run.sh").exists()
+    told = json.loads(run("verify", repo, "--json").stdout)
+    assert told["decisions"] == []
+
+
 def test_verify_tells_a_definition_that_was_edited_afterwards(repo: Path) -> None:
     run("apply", repo, "--yes")
     model = repo / "parts/model.py"
