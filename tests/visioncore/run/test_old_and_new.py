@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.migrated import migrated_tree
+from tests.visioncore.run.forks import Forks
 from visioncore.data.synthetic import SyntheticStudy, write_sessions
 
 ROOT = Path(__file__).parents[3]
@@ -56,64 +55,51 @@ def options(study: SyntheticStudy, folder: Path, model: str, steps: int, epochs:
     return [part for name, value in values.items() for part in (f"--{name}", str(value))]
 
 
-def run(tmp_path: Path, commands: dict[str, tuple[Path, list[str]]]) -> dict[str, Any]:
+def run(forks: Forks, tmp_path: Path, commands: dict[str, tuple[Path, list[str]]]) -> dict[str, Any]:
     """What `watched.py` saw of each command, a process each: a second run in one process can differ in the last bit.
 
     A command comes with the tree that its old package is looked up in.
     """
-    started = {}
+    seen = {}
     for name, (tree, command) in commands.items():
         path = os.pathsep.join(map(str, (ROOT / "legacy", ROOT, tree)))
-        environment = {**untraced(), "PYTHONPATH": path, "WANDB_MODE": "disabled", "PYTHONWARNINGS": "ignore"}
-        watcher = [
-            sys.executable,
-            str(Path(__file__).with_name("watched.py")),
-            str(tmp_path / f"{name}.json"),
-            *command,
-        ]
-        started[name] = subprocess.Popen(
-            watcher, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
-    seen = {}
-    for name, process in started.items():
-        _, errors = process.communicate(timeout=900)
-        assert process.returncode == 0, errors[-2000:]
-        seen[name] = json.loads((tmp_path / f"{name}.json").read_text())
+        environment = {"PYTHONPATH": path, "WANDB_MODE": "disabled"}
+        out = tmp_path / f"{name}.json"
+        done = forks.run([Path(__file__).with_name("watched.py"), out, *command], tmp_path, environment)
+        assert done.returncode == 0, done.stderr[-2000:]
+        seen[name] = json.loads(out.read_text())
     return seen
 
 
-def untraced() -> dict[str, str]:
-    """The environment without coverage's: both sides are covered elsewhere, and traced they take thrice as long."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
-
-
-def old_and_new(tmp_path: Path, told: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+def old_and_new(forks: Forks, tmp_path: Path, told: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     new = ["-m", "visioncore.train", *told, "--compat", "all", "--device", "cpu", "--no-plots", "--loggers", "csv"]
-    seen = run(tmp_path, {"old": (MONOLITH, [str(MONOLITH / SCRIPT), *told]), "new": (MONOLITH, new)})
+    seen = run(forks, tmp_path, {"old": (MONOLITH, [str(MONOLITH / SCRIPT), *told]), "new": (MONOLITH, new)})
     assert seen["old"]["end"] == seen["new"]["end"] == 0
     return seen["old"], seen["new"]
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_same_bits_as_the_old_script(study: SyntheticStudy, tmp_path: Path, name: str) -> None:
+def test_same_bits_as_the_old_script(forks: Forks, study: SyntheticStudy, tmp_path: Path, name: str) -> None:
     told = options(
         study, tmp_path / "runs", name, 25, 2, lr_scheduler=SCHEDULES[name], warmup_epochs=1, core_lr_scale=0.5
     )
-    old, new = old_and_new(tmp_path, told)
+    old, new = old_and_new(forks, tmp_path, told)
     assert len(old["losses"]) == 50 and "nan" not in old["metrics"][-1].values()
     assert old == new
 
 
-def test_same_bits_where_a_cell_has_no_valid_sample(tmp_path: Path) -> None:
+def test_same_bits_where_a_cell_has_no_valid_sample(forks: Forks, tmp_path: Path) -> None:
     told = options(small_study(tmp_path / "study", n_dead=1), tmp_path / "runs", "small", 5, 2)
-    old, new = old_and_new(tmp_path, told)
+    old, new = old_and_new(forks, tmp_path, told)
     assert old == new and old["metrics"][0]["val_bps_overall"] == "nan"
     assert len(old["metrics"]) == 1, "training stops at a score that is not finite"
 
 
-def test_the_migrated_tree_trains_as_the_old_one(study: SyntheticStudy, migrated: Path, tmp_path: Path) -> None:
+def test_the_migrated_tree_trains_as_the_old_one(
+    forks: Forks, study: SyntheticStudy, migrated: Path, tmp_path: Path
+) -> None:
     told = options(study, tmp_path / "runs", "small", 10, 1)
     trees = {"old": MONOLITH, "migrated": migrated}
-    seen = run(tmp_path, {name: (tree, [str(tree / SCRIPT), *told]) for name, tree in trees.items()})
+    seen = run(forks, tmp_path, {name: (tree, [str(tree / SCRIPT), *told]) for name, tree in trees.items()})
     assert seen["old"]["end"] == 0 and len(seen["old"]["losses"]) == 10
     assert seen["old"] == seen["migrated"]
