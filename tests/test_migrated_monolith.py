@@ -16,6 +16,7 @@ from legacy.checkpoint.records import Global
 from tests.legacy.test_monolith_runs import FAKES, MONOLITH, SCRIPT, options, python, write_tree
 from tests.migrated import migrated_tree
 from tests.once import once
+from tests.visioncore.run.forks import Forks
 
 ROOT = Path(__file__).parents[1]
 HOMES = {
@@ -39,7 +40,26 @@ def migrated(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def runs(migrated, tmp_path_factory):
+def forks():
+    """With the Lightning that the scripts train with. The other one is found as each tree has it, whose folders have its name, too."""
+    with Forks("pytorch_lightning") as made:
+        yield made
+
+
+def forked(forks, command, folder, path):
+    """As `python`, without the seconds that a start takes."""
+    done = forks.run(command, folder, {"PYTHONPATH": os.pathsep.join(map(str, path))})
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
+    return done
+
+
+def program(folder, text):
+    (folder / "program.py").write_text(text)
+    return folder / "program.py"
+
+
+@pytest.fixture(scope="module")
+def runs(forks, migrated, tmp_path_factory):
     """Old and migrated script, trained on the same sessions by the same options."""
     specs = [
         options("warmup", "--lr_scheduler", "cosine_warmup", "--warmup_epochs", "1"),
@@ -51,7 +71,7 @@ def runs(migrated, tmp_path_factory):
         for name, script, tree in (("old", SCRIPT, MONOLITH), ("new", migrated / PROGRAM, migrated)):
             root = write_tree(folder / name)
             (root / "runs.json").write_text(json.dumps(specs))
-            python([FAKES / "run_on_cpu.py", script, "runs.json", "out.json"], root, [tree, FAKES])
+            forked(forks, [FAKES / "run_on_cpu.py", script, "runs.json", "out.json"], root, [tree, FAKES])
 
     folder = once(tmp_path_factory, "old-and-migrated", make)
     return {name: (folder / name, json.loads((folder / name / "out.json").read_text())) for name in ("old", "new")}
@@ -73,7 +93,7 @@ def test_the_entry_script_is_the_command_line_and_nothing_else(migrated):
     assert defined == ["main"]
 
 
-def test_the_old_path_and_the_packages_give_the_same_objects_as_the_new_homes(migrated, tmp_path):
+def test_the_old_path_and_the_packages_give_the_same_objects_as_the_new_homes(forks, migrated, tmp_path):
     lines = [
         f"from {module} import {name} as new; print(getattr(old, {name!r}) is new)" for name, module in HOMES.items()
     ]
@@ -81,18 +101,24 @@ def test_the_old_path_and_the_packages_give_the_same_objects_as_the_new_homes(mi
         "from training.lightning import MultiDatasetDM as data, MultiDatasetModel as model",
         "print(data is old.MultiDatasetDM, model is old.MultiDatasetModel, model.__module__)",
     ]
-    program = "\n".join(["import training.train_ddp_multidataset as old", *lines])
-    told = python(["-c", program], tmp_path, [migrated, FAKES]).stdout.split()
+    text = "\n".join(["import training.train_ddp_multidataset as old", *lines])
+    told = forked(forks, [program(tmp_path, text)], tmp_path, [migrated, FAKES]).stdout.split()
     assert told == ["True"] * (len(HOMES) + 2) + ["training.lightning.multidataset_model"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "folder"),
-    [([PROGRAM], "."), (["train_ddp_multidataset.py"], "training"), (["-m", "training.train_ddp_multidataset"], ".")],
-    ids=["by path", "from its own folder", "as a module"],
+    [(["train_ddp_multidataset.py"], "training"), (["-m", "training.train_ddp_multidataset"], ".")],
+    ids=["from its own folder", "as a module"],
 )
 def test_help(migrated, arguments, folder):
+    """From a start of Python on: a folder of the tree must stand in the way of nothing that the script imports."""
     said = python([*arguments, "--help"], migrated / folder, [FAKES]).stdout
+    assert "--dataset_configs_path" in said and "--gradient_clip_val" in said
+
+
+def test_help_by_path(forks, migrated):
+    said = forked(forks, [PROGRAM, "--help"], migrated, [FAKES]).stdout
     assert "--dataset_configs_path" in said and "--gradient_clip_val" in said
 
 
@@ -142,9 +168,13 @@ for path in sys.argv[1:]:
 
 
 @pytest.fixture(scope="module")
-def old_checkpoints(tmp_path_factory):
+def old_checkpoints(forks, tmp_path_factory):
     pytest.importorskip("lightning")
-    return once(tmp_path_factory, "old-checkpoints", lambda root: python(["-c", SAVE], root, [MONOLITH, FAKES]))
+
+    def make(root):
+        forked(forks, [program(root, SAVE)], root, [MONOLITH, FAKES])
+
+    return once(tmp_path_factory, "old-checkpoints", make)
 
 
 @pytest.fixture(params=["with the toolkit", "by itself"])
@@ -156,13 +186,13 @@ def path(request, migrated, tmp_path):
     return [tmp_path, migrated, FAKES]
 
 
-def test_checkpoints_of_before_load_as_what_they_hold(migrated, old_checkpoints, path):
+def test_checkpoints_of_before_load_as_what_they_hold(forks, migrated, old_checkpoints, path, tmp_path):
     files = [old_checkpoints / f"{name}.ckpt" for name in ("single", "multi")]
-    done = python(["-c", LOAD, *files], migrated, path)
+    done = forked(forks, [program(tmp_path, LOAD), *files], migrated, path)
     assert done.stdout.split()[-2:] == ["PLCoreVisionModel", "MultiDatasetPLCore"]
 
 
-def test_the_toolkit_reads_what_torch_can_no_longer_import(migrated, old_checkpoints, tmp_path):
+def test_the_toolkit_reads_what_torch_can_no_longer_import(forks, migrated, old_checkpoints, tmp_path):
     import torch
 
     old = tmp_path / "old.ckpt"
@@ -172,7 +202,7 @@ def test_the_toolkit_reads_what_torch_can_no_longer_import(migrated, old_checkpo
     with pytest.raises(ModuleNotFoundError, match="DataYatesV1"):
         torch.load(old, weights_only=False)
     load = LOAD.replace("torch.load(path, weights_only=False)", "__import__('legacy').load_checkpoint(path)")
-    done = python(["-c", load, old], migrated, [migrated, FAKES])
+    done = forked(forks, [program(tmp_path, load), old], migrated, [migrated, FAKES])
     assert done.stdout.split()[-1] == "PLCoreVisionModel"
 
 
@@ -186,24 +216,28 @@ class Runs:
         return os.mkdir, (str(self.folder),)
 
 
-def test_a_file_that_would_run_code_is_refused(migrated, tmp_path):
+def test_a_file_that_would_run_code_is_refused(forks, migrated, tmp_path):
     import torch
 
     torch.save({"state_dict": {}, "of an unknown kind": Runs(tmp_path / "made")}, tmp_path / "evil.ckpt")
-    program = """if True:
+    loads = program(
+        tmp_path,
+        """if True:
         import sys
         from models.checkpoint import load_model_from_checkpoint
         try:
             load_model_from_checkpoint(sys.argv[1])
         except ValueError as error:
             print(error)
-    """
-    told = python(["-c", program, tmp_path / "evil.ckpt"], migrated, [migrated, FAKES]).stdout
+    """,
+    )
+    told = forked(forks, [loads, tmp_path / "evil.ckpt"], migrated, [migrated, FAKES]).stdout
     assert "names posix.mkdir, which loading it would run" in told and not (tmp_path / "made").exists()
 
 
-def test_the_old_classes_warn_at_the_line_that_uses_them(migrated, tmp_path):
-    (tmp_path / "mine.py").write_text("import models.lightning\nmodels.lightning.PLCoreVisionModel\n")
-    done = python(["-W", "always::DeprecationWarning", "mine.py"], tmp_path, [migrated, FAKES])
+def test_the_old_classes_warn_at_the_line_that_uses_them(forks, migrated, tmp_path):
+    always = "import warnings; warnings.simplefilter('always', DeprecationWarning)"
+    (tmp_path / "mine.py").write_text(f"{always}; import models.lightning\nmodels.lightning.PLCoreVisionModel\n")
+    done = forked(forks, ["mine.py"], tmp_path, [migrated, FAKES])
     assert done.stderr.count("mine.py:2: DeprecationWarning") == 1
     assert "Use training.lightning instead" in done.stderr

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from regression.launch import LIGHTNINGS
 from tests.visioncore.run.forks import Forks
 
 
 @pytest.fixture(scope="package")
 def forks() -> Iterator[Forks]:
-    with Forks() as made:
+    with Forks(*LIGHTNINGS) as made:
         yield made

@@ -1,7 +1,7 @@
 """
 Commands of Python, each in a process of its own that has torch and Lightning imported already: three seconds a command, not eight.
 
-    with Forks() as forks:
+    with Forks("pytorch_lightning") as forks:
         done = forks.run(["-m", "visioncore.train", "--max_epochs", "1"], folder, {"PYTHONPATH": …})
 
 All else is imported afresh, from where the command has it.
@@ -9,6 +9,7 @@ All else is imported afresh, from where the command has it.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -20,19 +21,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from regression.launch import lightnings, run_module, run_script
+from regression.launch import run_module, run_script
 
 ROOT = Path(__file__).parents[3]
 
 
 class Forks:
-    """A server that forks for every command."""
+    """A server that has `modules` imported, and forks for every command."""
 
-    def __init__(self) -> None:
+    def __init__(self, *modules: str) -> None:
         # traced by coverage, a training takes thrice as long, and it is covered elsewhere
         environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
         self._server = subprocess.Popen(
-            [sys.executable, "-m", __name__],
+            [sys.executable, "-m", __name__, *modules],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.PIPE,
@@ -64,8 +65,9 @@ class Forks:
         self._server.communicate(timeout=60)  # its stdin is closed, and with that it ends
 
 
-def serve() -> None:
-    lightnings()
+def serve(modules: Sequence[str]) -> None:
+    for name in modules:
+        importlib.import_module(name)
     sys.path[:] = [folder for folder in sys.path if folder != str(ROOT)]
     answers = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
@@ -104,4 +106,4 @@ def run(command: list[str], folder: str, environment: dict[str, str], streams: l
 
 
 if __name__ == "__main__":
-    serve()
+    serve(sys.argv[1:])
