@@ -11,9 +11,13 @@ from pathlib import Path
 import pytest
 
 from regression import trace
+from regression.cli import main
 from regression.compare.cli import localized
+from regression.compare.comparable import started
+from regression.compare.difference import first_difference
 from regression.compare.expected import Expected
 from regression.compare.judge import compare
+from regression.compare.localize import bad_step
 from regression.trace import Trace
 
 ROOT = Path(__file__).parents[2]
@@ -70,25 +74,39 @@ def test_what_is_expected_is_no_divergence_and_is_counted(tiny: Tiny) -> None:
     assert found.same and found.expected["renamed"] > 16 and found.expected["never"] == 0
 
 
+def test_the_first_module_that_differs_is_found_by_running_both_again(tiny: Tiny) -> None:
+    old, new = tiny(), tiny("--fault", "swapped")
+    place = localized(old, new, compare(old, new)).localized
+    assert place and (place["step"], place["kind"], place["name"]) == (7, "batch", "0"), place
+
+
 @pytest.mark.parametrize(
     "fault, kind, name",
-    [
-        ("swapped", "batch", "0"),
-        ("detach", "backward", "body"),
-        ("eval", "forward", "body.2"),
-        ("rate", "parameter", "body.0.weight"),
-    ],
+    [("detach", "backward", "body"), ("eval", "forward", "body.2"), ("rate", "parameter", "body.0.weight")],
 )
 def test_the_first_module_that_differs(tiny: Tiny, fault: str, kind: str, name: str) -> None:
-    place = localized(tiny(), tiny("--fault", fault), compare(tiny(), tiny("--fault", fault))).localized
-    assert place and (place["kind"], place["name"]) == (kind, name), place
+    """In what running both again up to the first step leaves."""
+    old, new = tiny(), tiny("--fault", fault)
+    bad = bad_step(compare(old, new))
+    assert bad and bad.step == 1
+    again = (tiny(*told, tensors=(1, 1), save=False) for told in ((), ("--fault", fault)))
+    files = [Path(f"{made.path}.tensors") / "step-1.safetensors" for made in again]
+    order = [name for _, quantity, name in started(old) if quantity == "parameters"]
+    place = first_difference(files[0], files[1], 1, order)
+    assert place and (place.kind, place.name) == (kind, name), place
     if fault == "rate":
-        assert 0 < place["ulps"] < 100 and place["max_abs"] < 1e-6
+        assert place.ulps and 0 < place.ulps < 100 and place.max_abs < 1e-6
 
 
 def regression(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "regression", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+
+
+def compared(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
+    """Exit status and what is told on stderr, without a start of Python."""
+    status = main(["compare", *map(str, arguments)])
+    return status, capsys.readouterr().err
 
 
 def test_the_command_says_same_and_different(tiny: Tiny) -> None:
@@ -99,23 +117,23 @@ def test_the_command_says_same_and_different(tiny: Tiny) -> None:
     assert done.returncode == 1 and told["first"]["phase"] == "loss" and told["first"]["ulps"] > 0
 
 
-def test_lengths(tiny: Tiny) -> None:
-    done = regression("compare", tiny().path, tiny(steps=3).path)
-    assert done.returncode == 2 and "16 steps and the new one 3" in done.stderr and "--steps 3" in done.stderr
+def test_lengths(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    status, told = compared(capsys, tiny().path, tiny(steps=3).path)
+    assert status == 2 and "16 steps and the new one 3" in told and "--steps 3" in told
 
 
-def test_models(tiny: Tiny) -> None:
-    done = regression("compare", tiny().path, tiny("--width", "9").path, "--no-replay")
-    assert done.returncode == 2 and "body.0.weight is float32 [8, 4]" in done.stderr
+def test_models(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    status, told = compared(capsys, tiny().path, tiny("--width", "9").path, "--no-replay")
+    assert status == 2 and "body.0.weight is float32 [8, 4]" in told
 
 
-def test_versions(tiny: Tiny, tmp_path: Path) -> None:
+def test_versions(tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = tiny().path.read_text().splitlines(keepends=True)
     header = json.loads(lines[0])
     header["versions"]["torch"] = "1.0"
     (tmp_path / "older.trace").write_text(json.dumps(header) + "\n" + "".join(lines[1:]))
-    done = regression("compare", tmp_path / "older.trace", tiny().path)
-    assert done.returncode == 2 and "torch was 1.0" in done.stderr
+    status, told = compared(capsys, tmp_path / "older.trace", tiny().path)
+    assert status == 2 and "torch was 1.0" in told
 
 
 def test_a_run_that_was_killed_can_be_compared_as_far_as_it_went(tiny: Tiny, tmp_path: Path) -> None:
@@ -127,13 +145,14 @@ def test_a_run_that_was_killed_can_be_compared_as_far_as_it_went(tiny: Tiny, tmp
     assert not found.divergences and f"ends after step {len(killed.steps)}" in found.incomparable
 
 
-def test_not_deterministic_and_no_noise_measured(tiny: Tiny) -> None:
-    done = regression("compare", tiny(deterministic=False).path, tiny("--fault", "loss", deterministic=False).path)
-    assert done.returncode == 2 and "--noise" in done.stderr
+def test_not_deterministic_and_no_noise_measured(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    traces = (tiny(*told, deterministic=False).path for told in ((), ("--fault", "loss")))
+    status, told = compared(capsys, *traces)
+    assert status == 2 and "--noise" in told
 
 
-def test_no_trace(tmp_path: Path) -> None:
+def test_no_trace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "text").write_text("hello\n")
     for file, word in (("nowhere", "no trace"), ("text", "line 1")):
-        done = regression("compare", tmp_path / file, tmp_path / file)
-        assert done.returncode == 2 and word in done.stderr and "Traceback" not in done.stderr
+        status, told = compared(capsys, tmp_path / file, tmp_path / file)
+        assert status == 2 and word in told and "Traceback" not in told
