@@ -52,8 +52,8 @@ def page(folder: Path, old: Trace, new: Trace, found: Comparison | None = None, 
 
 
 @pytest.fixture(scope="module")
-def different(tmp_path_factory: pytest.TempPathFactory, old: Trace, other: Trace) -> Page:
-    return page(tmp_path_factory.mktemp("different"), old, other)
+def different(report: list[Path]) -> Page:
+    return Page(report[0])
 
 
 def test_alike(tmp_path: Path, old: Trace, alike: Trace) -> None:
@@ -111,23 +111,23 @@ def test_a_run_that_did_not_end(tmp_path: Path, old: Trace, alike: Trace) -> Non
 
 
 @pytest.mark.parametrize("records", [0, 1])
-def test_a_run_without_a_step(tmp_path: Path, old: Trace, records: int) -> None:
-    empty = Trace(old.path, old.header, old.records[:records], old.names)
-    assert "Not comparable" in page(tmp_path, empty, old).text
+def test_a_run_without_a_step(tmp_path: Path, plain: Trace, records: int) -> None:
+    empty = Trace(plain.path, plain.header, plain.records[:records], plain.names)
+    assert "Not comparable" in page(tmp_path, empty, plain).text
 
 
-def test_what_is_not_there_is_not_drawn(tmp_path: Path, old: Trace) -> None:
+def test_what_is_not_there_is_not_drawn(tmp_path: Path, plain: Trace) -> None:
     found = Comparison(compared={"loss": 3}, expected={"a meant <one>": 2, "another": 0})
-    text = page(tmp_path, old, old, found).text
+    text = page(tmp_path, plain, plain, found).text
     assert "a meant <one>" in text and "but for 2 that are expected to differ" in text
     assert "“another” did not show" in text and "Where in the network" not in text and "Noise" not in text
 
 
-def test_the_place_in_the_network_and_the_noise(tmp_path: Path, old: Trace) -> None:
+def test_the_place_in_the_network_and_the_noise(tmp_path: Path, plain: Trace) -> None:
     place = {
         "name": "core.<conv>",
         "max_abs": 1e-7,
         "sentence": "step 3: the output of core.<conv> is the first to differ",
     }
-    text = page(tmp_path, old, old, Comparison(localized=place, noise={"runs": 5, "floor": 2e-7})).text
+    text = page(tmp_path, plain, plain, Comparison(localized=place, noise={"runs": 5, "floor": 2e-7})).text
     assert "Step 3: the output of core.<conv> is the first to differ." in text and "2e-07" in text

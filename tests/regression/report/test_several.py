@@ -12,8 +12,11 @@ from regression.trace import Trace
 from tests.regression.report.test_page import Page
 
 
-def test_one_page_says_of_each_training_what_was_found(tmp_path: Path, old: Trace, alike: Trace, other: Trace) -> None:
-    runs = {"plain": (old, alike, compare(old, alike)), "a<i>": (old, other, compare(old, other))}
+def test_one_page_says_of_each_training_what_was_found(tmp_path: Path, plain: Trace, plain_other: Trace) -> None:
+    runs = {
+        "plain": (plain, plain, compare(plain, plain)),
+        "a<i>": (plain, plain_other, compare(plain, plain_other)),
+    }
     files = write_all(tmp_path / "all.html", runs)
     made = Page(files[0])
     assert "1 of 2 not the same" in made.text and "a<i>" in made.text and "i" not in made.names
@@ -30,8 +33,8 @@ def test_none(tmp_path: Path) -> None:
     assert "Nothing compared" in Page(write_all(tmp_path / "all.html", {})[0]).text
 
 
-def test_all_or_none(tmp_path: Path, old: Trace) -> None:
+def test_all_or_none(tmp_path: Path, plain: Trace) -> None:
     (tmp_path / "all").touch()
     with pytest.raises(ReportError, match="cannot be written here"):
-        write_all(tmp_path / "all.html", {"one": (old, old, compare(old, old))})
+        write_all(tmp_path / "all.html", {"one": (plain, plain, compare(plain, plain))})
     assert [file.name for file in tmp_path.iterdir()] == ["all"]

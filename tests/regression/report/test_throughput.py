@@ -24,8 +24,8 @@ def saved(folder: Path, **changed: Any) -> Path:
     return path
 
 
-def test_pairs_and_interval_are_drawn(tmp_path: Path, old: Trace, alike: Trace) -> None:
-    files = write(tmp_path / "report.html", old, alike, compare(old, alike), RESULT)
+def test_pairs_and_interval_are_drawn(tmp_path: Path, plain: Trace) -> None:
+    files = write(tmp_path / "report.html", plain, plain, compare(plain, plain), RESULT)
     text = Page(files[0]).text
     assert "Not slower" in text and "1.030 × the old throughput, interval 0.990 to 1.040" in text
     assert "median 1.030" in text and "asked for 0.980" in text and "peak memory 0.500 × the old" in text
@@ -39,9 +39,9 @@ def test_a_saved_result_is_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("verdict", "tone"), [("slower", "bad"), ("undecided", "warn")])
-def test_the_verdict_has_a_colour(tmp_path: Path, old: Trace, verdict: str, tone: str) -> None:
+def test_the_verdict_has_a_colour(tmp_path: Path, plain: Trace, verdict: str, tone: str) -> None:
     timing = read(saved(tmp_path, verdict=verdict, more_pairs=4))
-    page = write(tmp_path / "report.html", old, old, compare(old, old), timing)[0].read_text()
+    page = write(tmp_path / "report.html", plain, plain, compare(plain, plain), timing)[0].read_text()
     assert f'<span class="{tone}">{verdict.capitalize()}</span>' in page and "4 more pairs would decide" in page
 
 
@@ -51,10 +51,10 @@ def test_what_no_pairs_would_decide_says_so(tmp_path: Path) -> None:
     )
 
 
-def test_the_command_takes_a_saved_result(tmp_path: Path, old: Trace) -> None:
+def test_the_command_takes_a_saved_result(tmp_path: Path, plain: Trace) -> None:
     report = tmp_path / "report.html"
     asked = ["--report", str(report), "--throughput", str(saved(tmp_path))]
-    assert main(["compare", str(old.path), str(old.path), *asked]) == 0
+    assert main(["compare", str(plain.path), str(plain.path), *asked]) == 0
     assert "Not slower" in report.read_text()
 
 
