@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,6 @@ from tests.visioncore.training.support import write_configs
 ROOT = Path(__file__).parents[3]
 
 
-def start(out: Path, configs: Path, epochs: int, **environment: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.visioncore.training.two_ranks", str(out), str(configs), str(epochs)]
-    env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "CUDA_VISIBLE_DEVICES": "", **environment}
-    return subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-
-
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     root = tmp_path_factory.mktemp("ranks")
@@ -30,19 +26,24 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-    runs = {"alone": start(root / "alone.json", root, 0)}
-    for rank in "01":
-        own = {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "test"}
-        runs[rank] = start(root / f"{rank}.json", root, 2, **shared, **own)
+    command = [sys.executable, "-m", "tests.visioncore.training.two_ranks", str(root), port]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    run = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
     try:
-        for run in runs.values():
-            _, errors = run.communicate(timeout=900)
-            assert run.returncode == 0, errors[-3000:]
+        _, errors = run.communicate(timeout=900)
+        assert run.returncode == 0, errors[-3000:]
     finally:
-        for run in runs.values():
-            run.kill()
-    return {name: json.loads((root / f"{name}.json").read_text()) for name in runs}
+        with suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGKILL)
+    return {name: json.loads((root / f"{name}.json").read_text()) for name in ("alone", "0", "1")}
 
 
 def test_the_score_is_that_of_all_samples(seen: dict[str, Any]) -> None:

@@ -1,13 +1,15 @@
-"""A rank of a run on two, with torchrun's environment, or a run alone: `OUT.json CONFIGS EPOCHS`.
+"""A run alone, and the two ranks of another one with torchrun's environment: `FOLDER PORT`. FOLDER has the configs, and gets a JSON of each.
 
-The second session has three training samples and one for validation, the first has 23 for that.
+They are forks of this process, as torch and Lightning take longer to import than all of them to train. The second session has three training samples and one for validation, the first has 23 for that.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import traceback
 import warnings
 from pathlib import Path
 from typing import Any
@@ -29,12 +31,12 @@ def uneven(config: dict[str, Any], compat: Any = None) -> Any:
     return prepared
 
 
-def main(out: str, configs: str, epochs: int) -> None:
+def run(out: Path, configs: str, epochs: int) -> None:
     torch.set_num_threads(1)
     multidataset_dm.prepare_session = uneven  # type: ignore[assignment]
     seen = support.Watch()
     ranks = int(os.environ.get("WORLD_SIZE", 1))
-    run = support.trainer(
+    trainer = support.trainer(
         epochs,
         callbacks=[seen],
         devices=ranks,
@@ -43,12 +45,46 @@ def main(out: str, configs: str, epochs: int) -> None:
     )
     model = MultiDatasetModel(f"{configs}/model.yaml", f"{configs}/sessions", 1e-2, 1e-3, 30, seed=3)
     data = MultiDatasetDM(f"{configs}/sessions", 30, 4, 0, 3, val_fraction=1.0)
-    (metrics,) = run.validate(model, data, verbose=False)
+    (metrics,) = trainer.validate(model, data, verbose=False)
     if epochs:
-        run.fit(model, datamodule=data)
+        trainer.fit(model, datamodule=data)
     sums = [float(value.double().sum()) for value in model.state_dict().values()]
-    Path(out).write_text(json.dumps({"validated": metrics, "fitted": seen.metrics, "sums": sums}))
+    out.write_text(json.dumps({"validated": metrics, "fitted": seen.metrics, "sums": sums}))
+
+
+def forked(folder: str, name: str, epochs: int, **environment: str) -> int:
+    """The process's id."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.environ.update(environment)
+            run(Path(folder) / f"{name}.json", folder, epochs)
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+    return child
+
+
+def main(folder: str, port: str) -> int:
+    """0 all ended well; the first that does not ends the others, which might wait for it."""
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    running = {forked(folder, "alone", 0)}
+    for rank in "01":
+        own = {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "test"}
+        running.add(forked(folder, rank, 2, **shared, **own))
+    while running:
+        child, status = os.wait()
+        running.discard(child)
+        if status:
+            for other in running:
+                os.kill(other, signal.SIGKILL)
+            return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    sys.exit(main(*sys.argv[1:]))
