@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.visioncore.run.forks import ROOT, Forks
 from visioncore.errors import SavingError
 from visioncore.run.saving import Generators, WholeFiles
 
@@ -42,15 +41,14 @@ def test_others_may_read_it_as_the_umask_has_it(tmp_path: Path) -> None:
     assert (tmp_path / "a.ckpt").stat().st_mode & 0o777 == 0o666 & ~umask
 
 
-def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path: Path) -> None:
-    WholeFiles().save_checkpoint({"step": 1}, tmp_path / "last.ckpt")
-    told = subprocess.run(
-        [sys.executable, "-c", FULL, str(tmp_path / "last.ckpt")], capture_output=True, text=True, check=True
-    ).stdout
-    assert "last.ckpt cannot be written" in told and "what was saved before is as it was" in told
-    assert os.listdir(tmp_path) == ["last.ckpt"] and torch.load(tmp_path / "last.ckpt", weights_only=True) == {
-        "step": 1
-    }
+def test_a_full_disk_leaves_the_previous_checkpoint(forks: Forks, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    WholeFiles().save_checkpoint({"step": 1}, run / "last.ckpt")
+    (tmp_path / "full.py").write_text(FULL)
+    done = forks.run([tmp_path / "full.py", run / "last.ckpt"], tmp_path, {"PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stderr
+    assert "last.ckpt cannot be written" in done.stdout and "what was saved before is as it was" in done.stdout
+    assert os.listdir(run) == ["last.ckpt"] and torch.load(run / "last.ckpt", weights_only=True) == {"step": 1}
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
