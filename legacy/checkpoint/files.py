@@ -88,6 +88,24 @@ def blocks(descriptor: int, offset: int, count: int) -> Iterator[bytes]:
         yield piece
 
 
+class Window:
+    """Small pieces of a file, of which the next mostly lies behind the last: several are read at a time."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self._start, self._held = 0, b""
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Exactly `count` bytes. Raises `Damaged` where the file ends before."""
+        at = offset - self._start
+        if at < 0 or at + count > len(self._held):
+            self._held = os.pread(self.descriptor, max(count, _PAGE), offset)
+            self._start, at = offset, 0
+            if len(self._held) < count:
+                return read_at(self.descriptor, offset, count)
+        return self._held[at : at + count]
+
+
 class Destination:
     """A file being written under a temporary name: small things are gathered, what is copied goes through one buffer, or not at all."""
 
@@ -98,6 +116,7 @@ class Destination:
         self._written = 0
         self._begun = 0  # up to where the disk was told to write
         self._buffer = memoryview(bytearray())
+        self._window = Window(-1)
         # On a disk of this machine a buffer is faster; elsewhere (a server's disk, copy-on-write) the system may copy by itself.
         self._ranges = hasattr(os, "copy_file_range") and os.major(os.fstat(descriptor).st_dev) == 0
 
@@ -132,7 +151,7 @@ class Destination:
     def copy(self, source: int, offset: int, count: int) -> None:
         """Bytes of another file, not looked at where the system can copy them by itself."""
         if count < _SMALL:
-            self.write(read_at(source, offset, count))
+            self.write(self._small(source, offset, count))
             return
         if self._ranges and count >= CHUNK // 4:
             self.flush()
@@ -151,7 +170,7 @@ class Destination:
     def _copied(self, source: int, offset: int, count: int) -> Iterator[bytes | memoryview]:
         """Each piece once it is written; valid until the next."""
         if count < _SMALL:
-            data = read_at(source, offset, count)
+            data = self._small(source, offset, count)
             self.write(data)
             yield data
             return
@@ -167,6 +186,11 @@ class Destination:
             self._put(self._buffer[:got])
             yield self._buffer[:got]
             offset += got
+
+    def _small(self, source: int, offset: int, count: int) -> bytes:
+        if self._window.descriptor != source:
+            self._window = Window(source)
+        return self._window.read(offset, count)
 
     def _put(self, data: memoryview) -> None:
         self._written += len(data)

@@ -58,8 +58,8 @@ def _parse(code: bytes, descriptor: int, size: int) -> Parsed:
     position = first.position
     parts: list[object] = []
     table = StorageTable()
-    for persistent in (None, None, table.resolve, None):
-        machine = Machine(code, position, persistent)
+    for storages in (None, None, table, None):
+        machine = Machine(code, position, storages)
         parts.append(run(machine))
         position = machine.position
         for name, at in machine.names.items():

@@ -126,7 +126,7 @@ def _read_zip(path: Path, source: Source, descriptor: int) -> Checkpoint:
     if order not in (None, b"little", b"big"):
         raise Damaged("its byte order is neither little nor big")
     table = StorageTable()
-    machine = Machine(record("data.pkl", MAX_PICKLE) or b"", 0, table.resolve)
+    machine = Machine(record("data.pkl", MAX_PICKLE) or b"", 0, table)
     try:
         root = run(machine)
     except Truncated as error:

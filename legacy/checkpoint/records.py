@@ -60,6 +60,7 @@ class Call:
     state: object = ABSENT  # the operand of BUILD
     appended: list[object] | None = None  # of a list-like
     items: dict[Any, Any] | None = None  # of a dict-like
+    looked_at: object = None  # the arguments, once they are known for a tensor's (`tensors.is_usual`)
 
     def __repr__(self) -> str:
         return f"<call of {name_of(self.function)}>"

@@ -36,18 +36,16 @@ class StorageTable:
                 size,
                 None,
             ) if type(kind) is Global and type(key) is str and isinstance(place, (str, bytes)):
-                return self._storage(kind, key, place, size)
+                return self.add(key, *described(kind, place, size))
             case ("storage" | b"storage", _, _, _, _, tuple()):
                 raise Refused("a storage that is a window of another one, as torch wrote before 0.4")
             case ("module" | b"module", Global() as function, _, _):
                 return function  # the older format keeps a module's source beside its class
         raise Damaged("a reference that is not one to a storage")
 
-    def _storage(self, kind: Global, key: str, location: str | bytes, size: object) -> Storage:
-        dtype = _dtype(kind)
-        if type(size) is not int or not 0 <= size < _MAX_SIZE:
-            raise Damaged(f"storage {key[:40]!r} has {size} elements")
-        found = Storage(key, dtype, size, _device(location))
+    def add(self, key: str, dtype: str, size: int, device: str) -> Storage:
+        """The storage of that key. Raises `Damaged` where it was of another length before."""
+        found = Storage(key, dtype, size, device)
         known = self.storages.setdefault(key, found)
         if known is found or (known.dtype, known.size) == (dtype, size):
             return known
@@ -56,6 +54,14 @@ class StorageTable:
                 f"storage {key[:40]!r} is {known.nbytes:,} bytes long in one place and {found.nbytes:,} in another"
             )
         return found  # one block of bytes seen as two types
+
+
+def described(kind: Global, location: str | bytes, size: object) -> tuple[str, int, str]:
+    """Dtype, size and device of storages of that class in that place. Raises `Damaged` where there are none."""
+    dtype = _dtype(kind)
+    if type(size) is not int or not 0 <= size < _MAX_SIZE:
+        raise Damaged(f"a storage has {size} elements")
+    return dtype, size, _device(location)
 
 
 _MAX_SIZE: Final = 1 << 60

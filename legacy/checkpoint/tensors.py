@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from legacy.checkpoint.errors import CheckpointError, Damaged
@@ -83,9 +84,27 @@ def tensor_at(trail: list[Step], call: Call) -> Tensor | None:
 
 def is_usual(call: Call) -> bool:
     """Whether a call is what `torch.save` writes for nearly every tensor: of `_rebuild_tensor_v2`, with nothing special about it."""
-    if call.function is not TENSOR or call.how != "reduce" or type(call.args) is not tuple or len(call.args) != 6:
+    args: Any = call.args
+    if call.looked_at is not args:
+        if not _are_usual(args):
+            return False
+        call.looked_at = args
+    return (
+        call.function is TENSOR
+        and call.how == "reduce"
+        and not args[5]
+        and args[5].attributes is None
+        and call.state is ABSENT
+        and call.appended is None
+        and call.items is None
+    )
+
+
+def _are_usual(args: object) -> bool:
+    """Whether they have the types of a usual tensor's arguments, as they will for good."""
+    if type(args) is not tuple or len(args) != 6:
         return False
-    storage, offset, shape, stride, gradient, hooks = call.args
+    storage, offset, shape, stride, gradient, hooks = args
     return (
         type(storage) is Storage
         and type(offset) is int
@@ -95,11 +114,6 @@ def is_usual(call: Call) -> bool:
         and _NUMBERS.issuperset(map(type, shape + stride))
         and type(gradient) is bool
         and type(hooks) is Ordered
-        and not hooks
-        and hooks.attributes is None
-        and call.state is ABSENT
-        and call.appended is None
-        and call.items is None
     )
 
 
@@ -109,12 +123,16 @@ def is_sound(call: Call) -> bool:
         return False
     args: Any = call.args
     storage, offset, shape, stride, gradient, _ = args
-    last = offset
-    for size, step in zip(shape, stride, strict=True):
-        if not (0 < size < _MAX_SIZE and 0 <= step < _MAX_SIZE):
-            return False
-        last += (size - 1) * step
-    return offset >= 0 and not gradient and last < storage.size and storage.dtype in DTYPES
+    reach = _reach(shape, stride)
+    return reach is not None and 0 <= offset < storage.size - reach and not gradient and storage.dtype in DTYPES
+
+
+@lru_cache(maxsize=4096)  # networks have few shapes
+def _reach(shape: tuple[int, ...], stride: tuple[int, ...]) -> int | None:
+    """Elements between the first and the last; None for a tensor without any, or with sizes that are none."""
+    if not all(0 < size < _MAX_SIZE and 0 <= step < _MAX_SIZE for size, step in zip(shape, stride, strict=True)):
+        return None
+    return sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
 
 
 def is_tensor(value: object) -> bool:

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 from legacy.checkpoint.crc import crc32
 from legacy.checkpoint.errors import Damaged, Refused
-from legacy.checkpoint.files import CHUNK, blocks, read_at
+from legacy.checkpoint.files import CHUNK, Window, blocks, read_at
 from legacy.checkpoint.storages import Extent
 
 _END: Final = struct.Struct("<4s4H2LH")
@@ -25,13 +25,13 @@ _CENTRAL: Final = struct.Struct("<4s4x2H4x3L4H6xL")
 _LOCAL: Final = struct.Struct("<4s2x2H4x3L2H")
 
 _DESCRIPTOR, _UTF8 = 0x8, 0x800  # sizes follow the data; the name is UTF-8
-_KNOWN_FLAGS: Final = _DESCRIPTOR | _UTF8 | 0x6  # and how hard deflate tried
+_UNKNOWN_FLAGS: Final = ~(_DESCRIPTOR | _UTF8 | 0x6)  # and how hard deflate tried
+_FULL: Final = 0xFFFFFFFF  # what it stands for is in an extra field
 _STORED, _DEFLATED = 0, 8
 # Parts between slashes, none of them empty or one or two dots; a folder ends in a slash.
 _PART: Final = r"(?:[^\\\0/.]|\.[^\\\0/.]|\.\.[^\\\0/])[^\\\0/]*+"
 _SAFE: Final = re.compile(rf"{_PART}(?:/{_PART})*+/?\Z")
 _MAX_DIRECTORY: Final = 1 << 28
-_AHEAD: Final = 1 << 12  # bytes read where a header is looked for
 _MAX_RATIO: Final = 40  # of what is held in memory; the pickle of a checkpoint shrinks about tenfold
 _MAX_INFLATED: Final = 1 << 26
 _MAX_GROWTH: Final = 100  # of an archive as a whole; weights shrink by a tenth, all zeros a thousandfold
@@ -44,14 +44,14 @@ _Entry: TypeAlias = tuple[bytes, int, int, int, int, int, int]
 def read_directory(descriptor: int, size: int) -> dict[str, Extent]:
     """Each record's place by its name, in the order of the directory. Raises `Damaged` or `Refused`."""
     count, start, end = _find_directory(descriptor, size)
-    headers = _Headers(descriptor, start)
+    headers = Window(descriptor)
     records: dict[str, Extent] = {}
     places: list[tuple[int, Extent]] = []
     for entry in _entries(read_at(descriptor, start, end - start), count):
         name = _safe_name(entry[0])
         if name in records:
             raise Refused(f"the archive has two records named {name!r}")
-        records[name] = extent = _locate(headers, entry, name)
+        records[name] = extent = _locate(headers, start, entry, name)
         places.append((entry[-1], extent))
     _check_apart(sorted(places), start)
     inflated = sum(extent.nbytes for extent in records.values() if extent.deflated)
@@ -130,7 +130,7 @@ def _find_directory(descriptor: int, size: int) -> tuple[int, int, int]:
             )
             if mark != b"PK\6\6" or disk or disk_of_directory or here != count:
                 raise Damaged("the archive's 64-bit end record is not one")
-            for narrow, wide, full in zip(short, (count, length, start), (0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF), strict=True):
+            for narrow, wide, full in zip(short, (count, length, start), (0xFFFF, _FULL, _FULL), strict=True):
                 if narrow not in (wide, full):
                     raise Refused("the archive's two end records disagree")
             at = at64
@@ -142,25 +142,25 @@ def _find_directory(descriptor: int, size: int) -> tuple[int, int, int]:
 
 
 def _entries(directory: bytes, count: int) -> Iterator[_Entry]:
-    at = 0
+    end = 0
     for _ in range(count):
-        if at + _CENTRAL.size > len(directory):
+        at = end + _CENTRAL.size
+        if at > len(directory):
             raise Damaged("the archive's directory has fewer entries than its end record says")
-        mark, flags, method, crc, stored, size, name, extra, comment, disk, header = _CENTRAL.unpack_from(directory, at)
-        at += _CENTRAL.size
-        if mark != b"PK\1\2" or at + name + extra + comment > len(directory):
+        mark, flags, method, crc, stored, size, name, extra, comment, disk, header = _CENTRAL.unpack_from(
+            directory, end
+        )
+        encoded, end = directory[at : at + name], at + name + extra + comment
+        if mark != b"PK\1\2" or end > len(directory):
             raise Damaged("the archive's directory is corrupt")
-        if disk or flags & ~_KNOWN_FLAGS or method not in (_STORED, _DEFLATED):
-            raise Refused(
-                f"record {_text(directory[at : at + name])!r} is encrypted, patched or packed in a way torch never uses"
-            )
-        if stored == 0xFFFFFFFF or size == 0xFFFFFFFF or header == 0xFFFFFFFF:
+        if disk or flags & _UNKNOWN_FLAGS or method not in (_STORED, _DEFLATED):
+            raise Refused(f"record {_text(encoded)!r} is encrypted, patched or packed in a way torch never uses")
+        if _FULL in (stored, size, header):
             size, stored, header = _wide(directory[at + name : at + name + extra], size, stored, header)
-        if method == _STORED and stored != size:
-            raise Refused(f"record {_text(directory[at : at + name])!r} is stored as it is, yet in another size")
-        yield directory[at : at + name], flags, method, crc, stored, size, header
-        at += name + extra + comment
-    if at != len(directory):
+        if stored != size and method == _STORED:
+            raise Refused(f"record {_text(encoded)!r} is stored as it is, yet in another size")
+        yield encoded, flags, method, crc, stored, size, header
+    if end != len(directory):
         raise Damaged("the archive's directory has more entries than its end record says")
 
 
@@ -173,7 +173,7 @@ def _wide(extra: bytes, *narrow: int) -> list[int]:
             field = extra[at + 4 : at + 4 + length]
             wide = iter(struct.unpack(f"<{len(field) // 8}Q", field[: len(field) // 8 * 8]))
             try:
-                return [next(wide) if value == 0xFFFFFFFF else value for value in narrow]
+                return [next(wide) if value == _FULL else value for value in narrow]
             except StopIteration:
                 break
         at += 4 + length
@@ -191,35 +191,17 @@ def _safe_name(raw: bytes) -> str:
     return name
 
 
-class _Headers:
-    """Local headers before byte `end`, of small records many at a time."""
-
-    def __init__(self, descriptor: int, end: int) -> None:
-        self._descriptor, self._end = descriptor, end
-        self._start, self._held = 0, b""
-
-    def read(self, offset: int, count: int) -> bytes | None:
-        if offset + count > self._end:
-            return None
-        at = offset - self._start
-        if at < 0 or at + count > len(self._held):
-            self._held = read_at(self._descriptor, offset, min(max(count, _AHEAD), self._end - offset))
-            self._start, at = offset, 0
-        return self._held[at : at + count]
-
-
-def _locate(headers: _Headers, entry: _Entry, name: str) -> Extent:
+def _locate(headers: Window, end: int, entry: _Entry, name: str) -> Extent:
     encoded, flags, method, crc, stored, size, at = entry
-    header = headers.read(at, _LOCAL.size + len(encoded))
-    if header is None:
+    if at + _LOCAL.size + len(encoded) > end:
         raise Damaged(f"record {name!r} begins behind the archive's records")
+    header = headers.read(at, _LOCAL.size + len(encoded))
     mark, flags_here, method_here, crc_here, stored_here, size_here, length, extra = _LOCAL.unpack_from(header)
     if mark != b"PK\3\4":
         raise Damaged(f"there is no record at byte {at:,}, where {name!r} should be")
     agrees = length == len(encoded) and header.endswith(encoded) and flags_here == flags and method_here == method
     if not flags & _DESCRIPTOR:
-        wide = 0xFFFFFFFF  # the true size is in an extra field
-        agrees = agrees and crc_here == crc and stored_here in (stored, wide) and size_here in (size, wide)
+        agrees = agrees and crc_here == crc and stored_here in (stored, _FULL) and size_here in (size, _FULL)
     if not agrees:
         raise Refused(f"record {name!r} is called, packed or checked otherwise in its own header than in the directory")
     return Extent(at + _LOCAL.size + length + extra, stored, size, crc, method == _DEFLATED)

@@ -171,7 +171,10 @@ def _binget(machine: Machine) -> None:
 
 @opcode(0x6A, "LONG_BINGET")
 def _long_binget(machine: Machine) -> None:
-    machine.get(machine.little(4))
+    start, memo = machine.position, machine.memo
+    machine.position = start + 4
+    (index,) = UNSIGNED4(machine.code, start)
+    machine.stack.append(memo[index] if index < len(memo) else machine.sparse[index])
 
 
 @opcode(0x67, "GET")

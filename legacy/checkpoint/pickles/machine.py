@@ -8,12 +8,14 @@ import re
 import struct
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
 
 from legacy.checkpoint.errors import Damaged, Refused
 from legacy.checkpoint.pickles.keys import Keys
 from legacy.checkpoint.pickles.plain import PLAIN_HOMES, plain_result
 from legacy.checkpoint.records import ABSENT, Call, Global, How, Ordered
+from legacy.checkpoint.storages import StorageTable
 
 UNSIGNED4: Final[Callable[[bytes, int], tuple[int]]] = struct.Struct("<I").unpack_from
 
@@ -30,6 +32,23 @@ class Truncated(Damaged):
         self.missing = missing
 
 
+# The parts of the persistent id but for the key, the storage's dtype and device, the other arguments, those of them that are memoised.
+Meaning: TypeAlias = tuple[object, Global, str | bytes, int, str, str, tuple[object, ...], list[tuple[int, ...]]]
+
+
+@dataclass(slots=True, eq=False)
+class Spelling:
+    """One way to spell a tensor (`usual`), but for its storage's key and for how far the memo is: its code, and what that means."""
+
+    before: bytes  # the key's length and itself
+    after: int  # the code after them, as one number, with the places in the memo counted from 0
+    ones: int  # what one place more adds to that number
+    length: int  # of that code
+    meaning: Meaning
+    # Of the tensor that came next, the last time, by that of the one before: a weight's state is two tensors that are spelled alike.
+    followers: dict[Spelling | None, Spelling] = field(default_factory=dict)
+
+
 class Machine:
     """The state of one run. `names` has where each global is first named, whether or not the result holds it."""
 
@@ -37,30 +56,34 @@ class Machine:
         "code",
         "copied",
         "keys",
+        "last",
+        "last_but_one",
         "made",
         "marked",
         "memo",
         "names",
-        "persistent",
         "position",
         "protocol",
         "sparse",
         "spelled",
         "stack",
+        "storages",
     )
 
-    def __init__(self, code: bytes, position: int = 0, persistent: Callable[[object], object] | None = None) -> None:
+    def __init__(self, code: bytes, position: int = 0, storages: StorageTable | None = None) -> None:
         self.code = code
         self.position = position
-        self.persistent = persistent
+        self.storages = storages
         self.names: dict[Global, int] = {}
         self.protocol = 0
         self.stack: list[object] = []
         self.marked: list[list[object]] = []
         self.memo: list[object] = []  # picklers count up from 0
         self.sparse: dict[int, object] = {}  # what was put elsewhere
-        # What usual tensors mean, while the memo only grows.
-        self.spelled: dict[tuple[bytes, ...], tuple[Any, ...]] = {}
+        # How usual tensors were spelled, while the memo only grows; and the last two of them.
+        self.spelled: dict[tuple[bytes, int, int], Spelling] = {}
+        self.last: Spelling | None = None
+        self.last_but_one: Spelling | None = None
         self.keys = Keys()
         self.copied = 0
         self.made = 0
@@ -111,6 +134,7 @@ class Machine:
         elif 0 <= index < len(self.memo):
             self.memo[index] = self.stack[-1]
             self.spelled.clear()
+            self.last = self.last_but_one = None
         elif index > 0:
             self.sparse[index] = self.stack[-1]
         else:
@@ -157,9 +181,9 @@ class Machine:
             raise Refused("it makes the same containers over and over, which take more than the file has bytes")
 
     def push_persistent(self, identifier: object) -> None:
-        if self.persistent is None:
+        if self.storages is None:
             raise Damaged("a reference to a storage, of which a plain pickle has none")
-        self.stack.append(self.persistent(identifier))
+        self.stack.append(self.storages.resolve(identifier))
 
     # Filling containers
 

@@ -11,6 +11,8 @@ from legacy.checkpoint.errors import Damaged
 from legacy.checkpoint.pickles.machine import UNSIGNED4, Machine
 from legacy.checkpoint.pickles.opcodes import opcode
 
+_UNSIGNED2: Final = struct.Struct("<H").unpack_from
+
 
 def _constant(code: int, name: str, value: object) -> None:
     @opcode(code, name)
@@ -32,7 +34,9 @@ def _binint1(machine: Machine) -> None:
 
 @opcode(0x4D, "BININT2")
 def _binint2(machine: Machine) -> None:
-    machine.stack.append(machine.little(2))
+    start = machine.position
+    machine.position = start + 2
+    machine.stack.append(_UNSIGNED2(machine.code, start)[0])
 
 
 @opcode(0x4A, "BININT")

@@ -55,8 +55,8 @@ def _has_stages(state: dict[Any, Any]) -> bool:
 
 def unwrapped(name: str, averaged: Collection[str] = (), everywhere: bool = True) -> str:
     """`model._orig_mod.module.convnet.weight` → `model.convnet.weight`; nothing under a prefix in `averaged` loses its `module.`."""
-    if COMPILED not in name and _PARALLEL not in name:
-        return name
+    if _PARALLEL not in name:
+        return _without_part(name, COMPILED) if COMPILED in name else name
     *path, last = name.split(".")
     kept: list[str] = []
     for at, part in enumerate(path):
@@ -67,3 +67,10 @@ def unwrapped(name: str, averaged: Collection[str] = (), everywhere: bool = True
         if part != COMPILED:
             kept.append(part)
     return ".".join([*kept, last])
+
+
+def _without_part(name: str, part: str) -> str:
+    dotted = f".{name}"
+    while f".{part}." in dotted:  # two in a row share a dot
+        dotted = dotted.replace(f".{part}.", ".")
+    return dotted[1:]

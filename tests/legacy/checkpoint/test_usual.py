@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -20,6 +21,11 @@ from legacy.checkpoint.storages import StorageTable
 from tests.legacy.checkpoint.support import torch_bytes
 
 MANY = {f"layer{i}.weight": torch.zeros(i % 3 + 1, i) for i in range(80)}
+ALIKE = {f"layer{i}.{name}": torch.zeros(shape) for i in range(60) for name, shape in (("weight", (2, 3)), ("bias", 2))}
+TRAINED = {
+    i: {"step": torch.tensor(1.0), "exp_avg": torch.zeros(1 + i % 2, 3), "exp_avg_sq": torch.zeros(1 + i % 2, 3)}
+    for i in range(40)
+}
 
 
 def program(value: Any) -> bytes:
@@ -29,7 +35,7 @@ def program(value: Any) -> bytes:
 
 def outcome(code: bytes) -> tuple[Any, ...]:
     """The result, spelled out, with what the memo holds, and how far the program went."""
-    machine = Machine(code, 0, StorageTable().resolve)
+    machine = Machine(code, 0, StorageTable())
     root = run(machine)
     seen: dict[int, int] = {}
     return spelled(root, seen), [spelled(each, seen) for each in machine.memo], machine.position
@@ -84,33 +90,67 @@ def test_it_is_taken_once_the_memo_has_over_256_entries(monkeypatch: pytest.Monk
     assert taken.count(True) > 40
 
 
-def altered(pattern: bytes, replacement: bytes) -> bytes:
-    code = program(MANY)
+@pytest.mark.parametrize(("value", "asked"), [(ALIKE, 40), (TRAINED, 75)], ids=["weights", "an optimiser's state"])
+def test_entries_that_are_spelled_as_those_before_them_are_made_in_one_go(
+    monkeypatch: pytest.MonkeyPatch, value: Any, asked: int
+) -> None:
+    code, told = program(value), []
+    expected = one_by_one(code, monkeypatch)
+    monkeypatch.setattr(containers, "usual_tensor", lambda *at: told.append(at) or usual_tensor(*at))
+    assert outcome(code) == expected and len(told) < asked, "of 120 tensors"
+
+
+def altered(value: Any, pattern: bytes, replacement: bytes) -> bytes:
+    code = program(value)
     made = code[:-2000] + re.sub(pattern, replacement, code[-2000:], count=1, flags=re.DOTALL)
     assert made != code
     return made
 
 
+@pytest.mark.parametrize("value", [MANY, ALIKE], ids=["each spelled in its own way", "alike"])
 @pytest.mark.parametrize(
     ("pattern", "replacement"),
     [
         (rb"tr....Q", b"tr\x01\x00\x00\x00Q"),  # put elsewhere: over what is there
         (rb"tr....Q", b"tr\xff\xff\x00\x00Q"),  # far behind the others
-        (rb"X\x02\x00\x00\x0070", b"X\x03\x00\x00\x0070"),  # a length that is not the key's
+        (rb"(h.)X[\x02\x03]\x00\x00\x00(\d+)r", b"\\1X\x04\x00\x00\x00\\2r"),  # a length that is not the key's
+        (rb"(h.)X[\x02\x03]\x00\x00\x00\d+r", b"\\1X\x03\x00\x00\x00\xed\xa0\x80r"),  # a key that is no number
+        (rb"X(....layer\d+\.weight)", b"B\\1"),  # a name in bytes
+        (rb"(layer\d+\.weight)r..\x00\x00", b"\\1r\x02\x00\x00\x00"),  # a name put over what is there
+        (rb"layer(\d+\.weight)", b"lay\xff\\1"),  # a name that is no text
+        (rb"(layer\d+\.weightr....)h.", b"\\1h\x00"),  # what is called is the state dict itself
         (rb"\x89h.\)R", b"\x89h\x00)R"),  # what is called is no OrderedDict
         (rb"\x89", b"N"),
     ],
 )
 def test_what_differs_by_a_byte_is_left_to_the_operations(
+    monkeypatch: pytest.MonkeyPatch, value: Any, pattern: bytes, replacement: bytes
+) -> None:
+    code = altered(value, pattern, replacement)
+    assert ended(outcome, code) == ended(lambda code: one_by_one(code, monkeypatch), code)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement"),
+    [
+        (rb"h(.)(h.\(\()", b"j\\1\x00\x00\x00\\2"),  # the same place, in four bytes
+        (rb"h.(h.\(\()", b"h\x01\\1"),  # no text, but one of the dicts
+        (rb"h.(h.\(\()", b"j\xff\xff\x00\x00\\1"),  # nothing is there
+        (rb"h.(h.\(\()", b"N\\1"),
+    ],
+)
+def test_a_name_from_the_memo_is_what_the_memo_has(
     monkeypatch: pytest.MonkeyPatch, pattern: bytes, replacement: bytes
 ) -> None:
-    found = []
-    for way in (outcome, lambda code: one_by_one(code, monkeypatch)):
-        try:
-            found.append(way(altered(pattern, replacement)))
-        except Damaged as error:
-            found.append(type(error))
-    assert found[0] == found[1]
+    code = altered(TRAINED, pattern, replacement)
+    assert ended(outcome, code) == ended(lambda code: one_by_one(code, monkeypatch), code)
+
+
+def ended(way: Callable[[bytes], tuple[Any, ...]], code: bytes) -> Any:
+    try:
+        return way(code)
+    except Damaged as error:
+        return type(error)
 
 
 def test_what_the_memo_held_is_not_remembered_once_it_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,6 +159,6 @@ def test_what_the_memo_held_is_not_remembered_once_it_is_replaced(monkeypatch: p
     (place,) = re.findall(rb"X\x03\x00\x00\x00cpuq(.)", code)
     code = code.replace(last, b"X\x06\x00\x00\x00cuda:0q" + place + b"0" + last)
     assert outcome(code) == one_by_one(code, monkeypatch)
-    machine = Machine(code, 0, StorageTable().resolve)
+    machine = Machine(code, 0, StorageTable())
     root: Any = run(machine)
     assert [root[f"layer{i}.weight"].args[0].location for i in (78, 79)] == ["cpu", "cuda:0"]
