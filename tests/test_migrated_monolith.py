@@ -39,7 +39,7 @@ def migrated(tmp_path_factory):
     return migrated_tree(tmp_path_factory)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def forks():
     """With the Lightning that the scripts train with. The other one is found as each tree has it, whose folders have its name, too."""
     with Forks("pytorch_lightning") as made:

@@ -10,7 +10,7 @@ from regression.launch import LIGHTNINGS
 from tests.visioncore.run.forks import Forks
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def forks() -> Iterator[Forks]:
     with Forks(*LIGHTNINGS) as made:
         yield made

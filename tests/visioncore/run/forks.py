@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,10 @@ class Forks:
     def __init__(self, *modules: str) -> None:
         # traced by coverage, a training takes thrice as long, and it is covered elsewhere
         environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+        environment |= {
+            "OMP_NUM_THREADS": "1",
+            "MKL_NUM_THREADS": "1",
+        }  # of these networks, threads make nothing faster
         self._server = subprocess.Popen(
             [sys.executable, "-m", __name__, *modules],
             cwd=ROOT,
@@ -82,6 +87,7 @@ def serve(modules: Sequence[str]) -> None:
 
 def run(command: list[str], folder: str, environment: dict[str, str], streams: list[str]) -> int:
     """In the fork."""
+    signal.alarm(900)  # nobody waits for ever
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for descriptor, stream in enumerate(streams, start=1):
         os.dup2(os.open(stream, os.O_WRONLY | os.O_CREAT), descriptor)
