@@ -15,8 +15,9 @@ from migration.analysis.source import Source, Unparsable
 from migration.analysis.units import Unit, is_script, units_of
 from migration.codemods import Context, Finding, Moved, Outcome, codemod
 from migration.errors import BadInput
+from migration.extraction.arranging import imported_from, layout_of
 from migration.extraction.doubts import doubts
-from migration.extraction.layout import Layout, imported_from, layout_of
+from migration.extraction.layout import Layout
 from migration.extraction.names import Scope
 from migration.extraction.remainder import Remainder
 from migration.extraction.target import Composer

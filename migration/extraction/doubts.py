@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from migration.analysis import modules
 from migration.analysis.source import Source
 from migration.analysis.units import Unit
-from migration.extraction.layout import Layout, changed_names
+from migration.extraction.actions import changed_names
+from migration.extraction.layout import Layout
 from migration.extraction.registration import registrars
 from migration.outcome import Finding
 from migration.plan import ExtractSymbols

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from migration.analysis.source import Source
 from migration.analysis.units import BUILTINS, Unit, units_of
-from migration.extraction.layout import acted_on
+from migration.extraction.actions import acted_on
 from migration.extraction.names import Scope, packages_behind
 
 OF_THE_MODULE = frozenset({"__name__", "__file__", "__spec__", "__package__", "globals", "locals"})

@@ -14,7 +14,8 @@ from migration.errors import BadInput
 from migration.extraction.header import header_end
 from migration.extraction.layout import Layout
 from migration.extraction.names import Scope
-from migration.extraction.target import Composer, attached_comment, literal_all
+from migration.extraction.target import Composer
+from migration.extraction.texts import attached_comment, literal_all
 
 REEXPORTS = '# Moved out of this file and still importable from it ("X as X" marks what is not used here).'
 

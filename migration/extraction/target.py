@@ -17,14 +17,14 @@ from migration.analysis.imports import (
     rehomed,
     render,
     render_from,
-    with_module,
     without,
 )
 from migration.analysis.source import Source, splice
 from migration.analysis.units import BUILTINS, Unit, units_of
 from migration.errors import BadInput
-from migration.extraction.header import RULER, header_end
+from migration.extraction.header import header_end
 from migration.extraction.layout import Layout
+from migration.extraction.texts import attached_comment, below, literal_all, merged, new_module
 from migration.tree import Overlay
 
 
@@ -60,7 +60,8 @@ class Composer:
         if self.target == self.layout.setup and (old is None or not old.text.strip()):
             text = self._setup(head)
         elif old is None or not old.text.strip():
-            text = _new_module(self._docstring(), self._futures(), head, self._all(), self._definitions(), tail)
+            imports = [piece.text for piece in head]
+            text = new_module(self._docstring(), self._futures(), imports, self._all(), self._definitions(), tail)
         else:
             text = self._extend(old, head, tail)
         return re.sub(r"\r\n|\r|\n", lambda _: newline, text) if newline != "\n" or "\r" in text else text
@@ -317,8 +318,8 @@ class Composer:
         end = guard.statement.lead if guard else len(old.text)
         before = "" if old.text[:end].endswith(("\n", "\r")) or not end else "\n"
         body = self._definitions().lstrip("\r\n")
-        edits.append((end, end, before + "\n\n" + body + _below(tail) + ("\n" if guard else "")))
-        return splice(old.text, _merged(edits))
+        edits.append((end, end, before + "\n\n" + body + below(tail) + ("\n" if guard else "")))
+        return splice(old.text, merged(edits))
 
     def _imported_back(self, unit: Unit, arriving: set[str]) -> list[str]:
         """Names that the target imports from the source and that now arrive in person."""
@@ -336,53 +337,6 @@ class Composer:
                 if path == self.source.path:
                     found.append(binding.name)
         return found
-
-
-def attached_comment(unit: Unit) -> str:
-    """The comment lines directly above an import, unless they are, or end, a section's banner; a file's first block is its own."""
-    block: list[str] = []
-    lead = unit.lead if unit.statement.lead else unit.lead[header_end(unit.lead, of_definition=False) :]
-    for line in reversed(lead.splitlines(keepends=True)):
-        if not line.strip().startswith("#"):
-            break
-        block.insert(0, line)
-    return "" if any(RULER.match(line.strip()) or re.match(r"#\s?%%", line) for line in block) else "".join(block)
-
-
-def literal_all(units: tuple[Unit, ...] | list[Unit]) -> list[str] | None:
-    """The names of a literal `__all__`, None where there is none."""
-    for unit in units:
-        for node in unit.nodes:
-            if (
-                isinstance(node, ast.Assign)
-                and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets)
-                and isinstance(node.value, ast.List | ast.Tuple)
-            ):
-                return [e.value for e in node.value.elts if isinstance(e, ast.Constant) and isinstance(e.value, str)]
-    return None
-
-
-def _new_module(
-    docstring: str, futures: list[str], head: list[Piece], exported: list[str], body: str, tail: list[str]
-) -> str:
-    imports = "\n".join(piece.text for piece in head)
-    sections = ["\n".join([docstring]), "\n".join(futures), imports, "\n".join(exported)]
-    top = "\n\n".join(s for s in sections if s)
-    blank = "\n\n\n" if re.match(r"\s*(#|@|def |class |async def )", body) or tail else "\n\n"
-    return top + blank + body.lstrip("\r\n") + _below(tail)
-
-
-def _below(tail: list[str]) -> str:
-    """The statements below the definitions."""
-    return "\n" + "".join("\n" + line + "\n" for line in tail) if tail else ""
-
-
-def _merged(edits: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
-    """Insertions at one offset joined into one, so that their order is the order given."""
-    found: dict[tuple[int, int], str] = {}
-    for start, end, text in edits:
-        found[start, end] = found.get((start, end), "") + text
-    return [(start, end, text) for (start, end), text in found.items()]
 
 
 def _dotted_part(unit: Unit, name: str, text: str) -> bool:
@@ -407,6 +361,3 @@ def _alias(path: str) -> str:
 
 def _at(node: ast.stmt) -> dict[str, int]:
     return {"lineno": node.lineno, "col_offset": node.col_offset}
-
-
-__all__ = ["Composer", "attached_comment", "literal_all", "with_module"]

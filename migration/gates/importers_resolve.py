@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from migration.analysis.source import Source
 from migration.analysis.units import units_of
-from migration.extraction.target import literal_all
+from migration.extraction.texts import literal_all
 from migration.gates import Check, Failure, gate
 from migration.probe import Door, DoorResult
 from migration.probe.doors import doors_to_statement
