@@ -46,7 +46,8 @@ def going_on(settings: Settings, checkpoint: str | None) -> Settings:
     """The settings with what the checkpoint's optimiser keeps. Raises SettingsError where something else was asked for."""
     if checkpoint is None:
         return settings
-    saved = _read(checkpoint).get("hyper_parameters", {})
+    found = _read(checkpoint).get("hyper_parameters")
+    saved = found if isinstance(found, Mapping) else {}
     kept = {name: saved[key] for name, key in _KEPT.items() if isinstance(saved.get(key), int | float)}
     for name, value in kept.items():
         asked = getattr(settings, name)

@@ -84,6 +84,14 @@ def test_what_the_optimiser_keeps_is_what_the_run_says_of_itself(tmp_path: Path)
         going_on(from_values({"learning_rate": 0.1}), checkpoint)
 
 
+@pytest.mark.parametrize("found", [None, "lr", {"lr": None, "wd": "0.1"}])
+def test_hyper_parameters_that_tell_nothing_change_nothing(tmp_path: Path, found: object) -> None:
+    checkpoint = saved(tmp_path / "a.ckpt", nn.Linear(2, 3), hyper_parameters=found)
+    before = from_values({"learning_rate": 0.1})
+    after = going_on(before, checkpoint)
+    assert (after.learning_rate, after.weight_decay) == (0.1, before.weight_decay)
+
+
 @pytest.mark.parametrize("name", ["file/run", "a" * 300, "nul\0"])
 def test_a_folder_that_cannot_be(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
