@@ -68,7 +68,7 @@ class DataFilter:
 
 @dataclass(frozen=True)
 class DatasetConfig:
-    """What is read of one session, and how; see docs/data.md. `cids` are columns of `robs`, `keys_lags` names what a sample holds."""
+    """What is read of one session, and how; see docs/training.md. `cids` are columns of `robs`, `keys_lags` names what a sample holds."""
 
     session: str
     cids: tuple[int, ...]
