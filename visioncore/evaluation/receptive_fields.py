@@ -26,7 +26,8 @@ def learnt_maps(module: Any, session: SessionDataset, index: int, samples: int =
     tables = [session.stim_table] * (index + 1)
     stim = normalise(group, tables)["stim"].float().to(module.device).requires_grad_()
     behavior = group["behavior"].to(module.device) if "behavior" in group else None
-    with torch.enable_grad():
+    # a compiled network gives one gradient and lets go of what the next would need
+    with torch.enable_grad(), torch.compiler.set_stance("force_eager"):
         rates = module(stim, index, behavior).float()
         maps = [
             torch.autograd.grad(rates[:, cell].sum(), stim, retain_graph=True)[0]

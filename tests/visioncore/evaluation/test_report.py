@@ -210,6 +210,22 @@ def test_receptive_fields_are_found_where_they_are(study: SyntheticStudy, module
     assert correlations(maps, expected) == pytest.approx([1, 1]) and np.isnan(correlations(maps, 0 * maps)).all()
 
 
+def test_receptive_fields_are_not_asked_of_compiled_code(study: SyntheticStudy) -> None:
+    """torch's own compiler makes code that gives one gradient and lets go of what the next cell's would need."""
+
+    def compiler(graph: Any, inputs: Any) -> Any:
+        raise AssertionError("compiled")
+
+    val = prepared(study)[0][1].val  # type: ignore[attr-defined]
+    plain, compiled = (
+        MultiDatasetModel(study.models["small"], study.configs_path, 1e-3, 0.0, 30, seed=0) for _ in range(2)
+    )
+    compiled.model.compile(backend=compiler)
+    assert np.array_equal(learnt_maps(compiled, val, 0), learnt_maps(plain, val, 0))
+    with pytest.raises(Exception, match="compiled"):
+        compiled.eval()(val[0]["stim"][None], 0)
+
+
 def test_the_summary_compares_them_with_the_truth(study: SyntheticStudy) -> None:
     predictions, config = truly(study)
     filters = load_truth(next(iter(study.sessions.values())) / "truth.npz").filters
