@@ -17,6 +17,7 @@ from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from queue import Queue
+from threading import Lock
 from types import TracebackType
 from typing import Any
 
@@ -28,22 +29,29 @@ START = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from regression.pool im
 
 
 class Pool:
-    """`size` servers; `record` may be called from as many threads."""
+    """`size` servers, started when the first recording is asked for; `record` may be called from as many threads."""
 
     def __init__(self, size: int = 1, threads: int = 1) -> None:
         self.size = size
-        environment = {**surroundings(), "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-        for name in [name for name in environment if name.startswith("COV")]:
-            del environment[name]  # traced, a run takes thrice as long, and it is covered elsewhere
-        self._servers = [
-            subprocess.Popen(
-                [sys.executable, "-c", START], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-            )
-            for _ in range(size)
-        ]
+        self._environment = {**surroundings(), "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+        for name in [name for name in self._environment if name.startswith("COV")]:
+            del self._environment[name]  # traced, a run takes thrice as long, and it is covered elsewhere
+        self._servers: list[subprocess.Popen[str]] = []
+        self._starting = Lock()
         self._free: Queue[subprocess.Popen[str]] = Queue()
-        for server in self._servers:
-            self._free.put(server)
+
+    def _start(self) -> None:
+        with self._starting:
+            for _ in range(self.size - len(self._servers)):
+                server = subprocess.Popen(
+                    [sys.executable, "-c", START],
+                    env=self._environment,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+                self._servers.append(server)
+                self._free.put(server)
 
     def record(self, job: Job, folder: Path, environment: Mapping[str, str]) -> trace.Trace:
         """
@@ -53,6 +61,7 @@ class Pool:
             RecordingError: as there
         """
         check(job, folder)
+        self._start()
         server = self._free.get()
         with tempfile.TemporaryDirectory() as aside:
             told = Path(aside) / "end"
@@ -70,12 +79,10 @@ class Pool:
 
     def close(self) -> None:
         for server in self._servers:
-            if server.stdin is not None:
-                server.stdin.close()
+            server.kill()  # it holds nothing, and may still be importing
         for server in self._servers:
-            server.wait(timeout=60)
-            if server.stdout is not None:
-                server.stdout.close()
+            with server:  # closes its pipes and waits
+                pass
 
     def __enter__(self) -> Pool:
         return self
