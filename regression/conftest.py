@@ -15,6 +15,7 @@ from regression.compare.judge import Comparison
 from regression.pool import Pool
 from regression.record import ROOT, RecordingError
 from regression.recordings import Recordings
+from regression.report.files import ReportError, check
 from regression.scenarios import Side, Studies, scenario_of, side
 from regression.throughput.pairs import Throughput
 
@@ -56,6 +57,11 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(f"{option}: {error}") from error
     if len(given) > 1:
         raise pytest.UsageError(f"--old and --new are traces of two trainings: {' and '.join(sorted(given))}")
+    try:
+        if config.getoption("--report"):
+            check(Path(config.getoption("--report")))
+    except ReportError as error:
+        raise pytest.UsageError(f"--report: {error}") from error
     if config.getoption("--device") == "cuda" and not _has_cuda():
         raise pytest.UsageError("--device cuda: there is no CUDA device here; leave the option out, or give cpu")
 
@@ -101,7 +107,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         from regression.report import write_all
 
         timed = session.config.stash.get(TIMED, [])
-        Path(report).parent.mkdir(parents=True, exist_ok=True)
         write_all(Path(report), runs, timed[0] if timed else None)
 
 

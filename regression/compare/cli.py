@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(told: argparse.Namespace) -> int:
     """0 the same, 1 different, 2 not comparable."""
+    timing = reporting.check(told)
     old, new = trace.read(told.old), trace.read(told.new)
     found = compare(old, new, expected.read(told.expected) if told.expected else ())
     if told.noise:
@@ -60,7 +61,7 @@ def run(told: argparse.Namespace) -> int:
     elif not (told.no_replay or found.incomparable):
         found = localized(old, new, found)
     _say([json.dumps(found.to_json(), allow_nan=False)] if told.json else summary(found, len(old.steps)))
-    for line in reporting.report(told, old, new, found):
+    for line in reporting.report(told, old, new, found, timing):
         if told.json:
             print(line, file=sys.stderr)
         else:

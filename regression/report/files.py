@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ def write(path: Path, old: Trace, new: Trace, found: Comparison, throughput: Mea
         ReportError: the path does not end in .html, cannot be written to, or matplotlib is not installed
     """
     path = Path(path)
+    check(path)
     return _replace(path, _content(path, gather(old, new, found, throughput)))
 
 
@@ -42,6 +44,7 @@ def write_all(
         ReportError: as there
     """
     path = Path(path)
+    check(path)
     facts = {name: gather(*run, throughput) for name, run in runs.items()}
     of_each: dict[Path, bytes] = {}
     for name, of in facts.items():
@@ -50,14 +53,27 @@ def write_all(
     return _replace(path, _files(path, several.page(path.stem, facts), several.markdown(facts), result) | of_each)
 
 
+def check(path: Path) -> None:
+    """
+    Whether a report can be written there, before there is one.
+
+    Raises:
+        ReportError: as `write`
+    """
+    if find_spec("matplotlib") is None:
+        raise ReportError("the report draws with matplotlib, which is not installed: pip install matplotlib")
+    if path.suffix != ".html":
+        raise ReportError(f"{path}: the report is a page, name a file that ends in .html")
+    folder = next(folder for folder in path.absolute().parents if folder.exists())
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        what = "it is a folder" if path.is_dir() else f"{folder} is {'read-only' if folder.is_dir() else 'no folder'}"
+        raise ReportError(f"{path}: the report cannot be written here ({what}); name another file")
+
+
 def _content(path: Path, facts: Facts) -> dict[Path, bytes]:
-    try:
-        from regression.report.figures import pictures, png
-        from regression.report.page import page
-    except ModuleNotFoundError as error:
-        raise ReportError(
-            f"the report draws with {error.name}, which is not installed: pip install {error.name}"
-        ) from error
+    from regression.report.figures import pictures, png
+    from regression.report.page import page
+
     drawn = [*pictures(facts)]
     files = _files(path, page(facts, drawn), markdown(facts), as_json(facts))
     return files | {path.with_name(f"{path.stem}-{picture.name}.png"): png(picture.figure) for picture in drawn}
@@ -89,8 +105,6 @@ def as_json(facts: Facts) -> dict[str, Any]:
 
 def _replace(page: Path, content: Mapping[Path, bytes]) -> list[Path]:
     """All are written aside before the first takes its place."""
-    if page.suffix != ".html":
-        raise ReportError(f"{page}: the report is a page, name a file that ends in .html")
     aside: dict[Path, Path] = {}
     try:
         for path, data in content.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,9 @@ def to_wandb(found: Comparison, project: str, files: Sequence[Path], throughput:
     Raises:
         ReportError: wandb is not installed, or it cannot start the run
     """
-    try:
-        import wandb
-    except ModuleNotFoundError as error:
-        raise ReportError("wandb is not installed, so nothing was logged: pip install wandb") from error
+    check_installed()
+    import wandb
+
     mode: Any = os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline")
     settings = wandb.Settings(silent=True)
     try:
@@ -38,6 +38,12 @@ def to_wandb(found: Comparison, project: str, files: Sequence[Path], throughput:
     except (wandb.Error, OSError) as error:
         raise ReportError(f"wandb did not take the report: {error}") from error
     return f"wandb, {mode}: {where}"
+
+
+def check_installed() -> None:
+    """Raises ReportError where wandb is not."""
+    if find_spec("wandb") is None:
+        raise ReportError("wandb is not installed, so nothing is logged: pip install wandb")
 
 
 def summary(found: Comparison, throughput: Measured | None = None) -> dict[str, Any]:

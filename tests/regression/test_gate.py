@@ -31,6 +31,7 @@ def gate(*arguments: object) -> subprocess.CompletedProcess[str]:
         (("--old", "nowhere"), "neither visioncore/train.py nor"),
         (("--new", ROOT / "README.md"), "line 1: not a record"),
         (("--device", "tpu"), "invalid choice"),
+        (("--report", "report.pdf"), "name a file that ends in .html"),
     ],
 )
 def test_a_bad_option_is_a_sentence(arguments: tuple[object, ...], word: str) -> None:

@@ -22,23 +22,28 @@ def test_the_command_says_where_the_report_is(
     assert json.loads(said.out)["same"] is False and said.err == f"report: {report}\n"
 
 
-def test_a_report_that_cannot_be_written_is_a_sentence(
-    tmp_path: Path, plain: Trace, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["compare", str(plain.path), str(plain.path), "--report", str(tmp_path / "report.pdf")]) == 2
-    assert capsys.readouterr().err.endswith("name a file that ends in .html\n")
-
-
-def test_a_throughput_result_that_is_none(tmp_path: Path, plain: Trace, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "times.json").write_text("{}")
-    options = ["--report", str(tmp_path / "report.html"), "--throughput", str(tmp_path / "times.json")]
-    assert main(["compare", str(plain.path), str(plain.path), *options]) == 2
-    assert "times.json: no throughput result" in capsys.readouterr().err
-
-
-def test_wandb_without_a_report(
-    tmp_path: Path, plain: Trace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--report", "report.pdf"), "report.pdf: the report is a page, name a file that ends in .html"),
+        (("--report", "file/report.html"), "cannot be written here ({here}/file is no folder); name another file"),
+        (("--report", "taken.html"), "cannot be written here (it is a folder); name another file"),
+        (("--report", "report.html", "--throughput", "file"), "file: no throughput result"),
+        (("--wandb", "gate"), "wandb is not installed, so nothing is logged: pip install wandb"),
+    ],
+)
+def test_a_report_that_cannot_be_is_a_sentence_before_anything_is_compared(
+    tmp_path: Path,
+    plain: Trace,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    told: str,
 ) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
-    assert main(["compare", str(plain.path), str(plain.path), "--wandb", "gate"]) == 2
-    assert "pip install wandb" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("{}")
+    (tmp_path / "taken.html").mkdir()
+    assert main(["compare", str(plain.path), str(plain.path), *options]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and told.format(here=tmp_path) in said.err and said.err.count("\n") == 1
