@@ -40,10 +40,11 @@ Meaning: TypeAlias = tuple[object, Global, str | bytes, int, str, str, tuple[obj
 class Spelling:
     """One way to spell a tensor (`usual`), but for its storage's key and for how far the memo is: its code, and what that means."""
 
-    before: bytes  # the key's length and itself
-    after: int  # the code after them, as one number, with the places in the memo counted from 0
+    before: bytes  # the key, and its length at the end
+    after: int  # the code after it, as one number, with the places in the memo counted from 0
     ones: int  # what one place more adds to that number
-    length: int  # of that code
+    begin: int  # of the code after the key, from the first
+    end: int
     meaning: Meaning
     # Of the tensor that came next, the last time, by that of the one before: a weight's state is two tensors that are spelled alike.
     followers: dict[Spelling | None, Spelling] = field(default_factory=dict)

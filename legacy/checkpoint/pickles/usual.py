@@ -93,8 +93,6 @@ def _made(machine: Machine, spelling: Spelling, digits: bytes, end: int) -> Call
     made = Call(TENSOR, args, looked_at=args)
     machine.memo += (key, identifier, *remembered, hooks, args, made)
     machine.position = end
-    if machine.last is not None:
-        machine.last.followers[machine.last_but_one] = spelling
     machine.last, machine.last_but_one = spelling, machine.last
     return made
 
@@ -104,12 +102,8 @@ def _as_foretold(machine: Machine, start: int, place: int) -> _Found | None:
     code, spelling = machine.code, machine.last and machine.last.followers.get(machine.last_but_one)
     if spelling is None or not code.startswith(spelling.before, start):
         return None
-    at = start + len(spelling.before) + 4
-    begin = at + int.from_bytes(code[at - 4 : at], "little")
-    end = begin + spelling.length
-    if end > len(code):
-        return None
-    digits, after = code[at:begin], int.from_bytes(code[begin:end], "little")
+    begin, end = start + spelling.begin, start + spelling.end
+    digits, after = code[start + len(spelling.before) : begin], int.from_bytes(code[begin:end], "little")
     return (spelling, digits, end) if after == spelling.after + place * spelling.ones and digits.isdigit() else None
 
 
@@ -122,14 +116,16 @@ def _as_matched(machine: Machine, start: int) -> _Found | None:
     puts = [8 * (found.start(group) - begin) for group in _PUTS if found[group] is not None]
     ones = sum(1 << put for put in puts)
     after = int.from_bytes(code[begin:end], "little") - len(memo) * ones
-    spelled = (code[start : found.start(_KEY) - 4], after, ones)
+    spelled = (code[start : found.start(_KEY)], after, ones)
     spelling = machine.spelled.get(spelled)
     if spelling is None:
         counted = all(after >> put & 0xFFFFFFFF == index for index, put in enumerate(puts))
         meaning = _meaning(memo, found) if counted else None
         if meaning is None:
             return None
-        spelling = machine.spelled[spelled] = Spelling(*spelled, end - begin, meaning)
+        spelling = machine.spelled[spelled] = Spelling(*spelled, begin - start, end - start, meaning)
+    if machine.last is not None:
+        machine.last.followers[machine.last_but_one] = spelling
     return spelling, found[_KEY], end
 
 

@@ -90,7 +90,7 @@ def test_it_is_taken_once_the_memo_has_over_256_entries(monkeypatch: pytest.Monk
     assert taken.count(True) > 40
 
 
-@pytest.mark.parametrize(("value", "asked"), [(ALIKE, 40), (TRAINED, 75)], ids=["weights", "an optimiser's state"])
+@pytest.mark.parametrize(("value", "asked"), [(ALIKE, 50), (TRAINED, 80)], ids=["weights", "an optimiser's state"])
 def test_entries_that_are_spelled_as_those_before_them_are_made_in_one_go(
     monkeypatch: pytest.MonkeyPatch, value: Any, asked: int
 ) -> None:
